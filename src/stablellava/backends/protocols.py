@@ -1,0 +1,50 @@
+"""What the rooms above ask of a backend. Batch first, seeds explicit.
+
+A third party offers a backend by an entry point in the group ``stablellava.backends``, named
+``<kind>.<name>`` ("painter.mypainter"), that points to a class taking its options as keyword
+arguments. Nothing is inherited: a class that has the methods is a backend.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from stablellava.core.draft import Draft, DraftRefusal, DraftRequest
+from stablellava.core.sample import Painted, PaintJob, PaintRefusal
+from stablellava.core.score import Answer, EvalItem
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Turns requests into drafts (kind "writer")."""
+
+    name: str
+
+    def write(self, requests: Sequence[DraftRequest]) -> list[Draft | DraftRefusal]:
+        """Return one result per request, in their order; the same request gives the same result."""
+        ...
+
+
+@runtime_checkable
+class Painter(Protocol):
+    """Paints from prompt text, seed and size alone (kind "painter")."""
+
+    name: str
+    attribution: str
+    """Licence line that a data card must carry; empty when none is owed."""
+
+    def paint(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
+        """Return one result per job, in their order, whatever the batch."""
+        ...
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """Answers questions about images (a local checkpoint, later any chat endpoint)."""
+
+    name: str
+    fingerprint: str
+    """Changes when the weights or the generation options change."""
+
+    def answer(self, items: Sequence[EvalItem], image_dir: str) -> list[Answer]:
+        """Return one answer per item, in their order, independent of the batch."""
+        ...
