@@ -33,6 +33,8 @@ class Keyword(Record):
     """Further accepted short answers."""
     group: str = ""
     """Siblings share a group ("bird"); wrong alternatives in questions are drawn from other groups."""
+    settings: tuple[str, ...] = ()
+    """Overrides the capability's settings ("whale" only at sea; empty: all of them)."""
     note: str = ""
     """What a sentence may add: why it cannot be (abnormal), the relation (multi-image)."""
     parts: tuple[str, ...] = ()
