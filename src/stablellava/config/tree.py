@@ -125,7 +125,8 @@ class EvaluationSettings(Settings):
 class RunConfig(Settings):
     """Everything a run needs; ``stablellava plan`` prints it resolved."""
 
-    name: str = "run"
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the directory under runs/."""
     seed: int = 0
     synthesis: SynthesisSettings = SynthesisSettings()
     training: TrainingSettings = TrainingSettings()

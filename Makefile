@@ -1,0 +1,64 @@
+# Every target sets up what it needs: only Python 3.11+, make and a package index are assumed.
+#
+#   make demo     the whole loop: synthesize, train, evaluate, compare, report
+#   make test     the tests
+#   make check    format, lint, types, import contract, generated docs, lengths
+#   make golden   rewrite golden files and generated docs; review the diff
+#   make bench    the dated benchmarks
+#   make clean    remove the environment and caches; runs/ stays
+#
+# On an index that serves the CUDA build of torch where the CPU build is wanted:
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+DEMO_FLAGS ?=
+TEST_WORKERS ?= 2
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check golden bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are newer than what they were made from: a second run installs and fetches nothing.
+$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[train,hub,dev]'
+	@touch $@ $(VENV)/.train
+
+demo: $(VENV)/.train
+	$(BIN)/stablellava demo $(DEMO_FLAGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m stablellava.cli.reference --check docs/cli.md
+	$(BIN)/python tests/rules/report_lengths.py
+
+golden: $(VENV)/.dev
+	$(BIN)/python -m stablellava.cli.reference docs/cli.md
+	STABLELLAVA_REWRITE_GOLDEN=1 $(BIN)/python -m pytest -n 0 tests/golden
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

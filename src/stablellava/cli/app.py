@@ -1,0 +1,43 @@
+"""The table of verbs."""
+
+from collections.abc import Callable
+
+import typer
+
+from stablellava.cli import listing, plan
+from stablellava.cli.failing import report_failures
+
+_TEACHING = """Make visual-instruction data on purpose, train a LLaVA on it, and measure what changed.
+
+Begin with: stablellava preview, then: stablellava demo
+"""
+_VERBS: dict[str, Callable[..., None]] = {
+    "plan": plan.plan,
+}
+_GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "backends": ("See which writers and painters there are.", {"list": listing.list_backends}),
+}
+
+
+def build_app() -> typer.Typer:
+    """Return the command with every verb registered."""
+    app = _new_typer(_TEACHING)
+    for name, verb in _VERBS.items():
+        app.command(name)(report_failures(verb))
+    for name, (summary, verbs) in _GROUPS.items():
+        group = _new_typer(summary)
+        for verb_name, verb in verbs.items():
+            group.command(verb_name)(report_failures(verb))
+        app.add_typer(group, name=name)
+    return app
+
+
+def main() -> None:
+    """Run the command line and exit: 0 fine, 2 the user's mistake, 3 a backend, 1 our bug, 130 interrupted."""
+    build_app()(prog_name="stablellava")
+
+
+def _new_typer(summary: str) -> typer.Typer:
+    return typer.Typer(
+        help=summary, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )

@@ -1,0 +1,27 @@
+"""Options that several verbs share, so that they mean and read the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file of settings, laid over the preset.", metavar="FILE")
+]
+PresetOption = Annotated[
+    str | None,
+    typer.Option("--preset", "-p", help="Settings that come with the package: demo, quick, paper-v1-13b."),
+]
+RunOption = Annotated[
+    Path | None,
+    typer.Option("--run", "-r", help="Directory of the run; by default runs/<name>.", metavar="DIR"),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object on stdout; progress stays on stderr.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings to change, as synthesis.samples_per_capability=20.", metavar="[KEY.PATH=VALUE]"),
+]
+ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Directory of a trained model.", metavar="DIR")]
+OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")]
