@@ -1,0 +1,72 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from stablellava.config.loading import list_presets
+
+Invoke = Callable[..., Result]
+
+
+@pytest.mark.parametrize("preset", list_presets())
+def test_every_preset_can_be_planned(invoke: Invoke, preset: str) -> None:
+    result = invoke("plan", "--preset", preset, "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["plan"]["num_samples"] > 0
+
+
+def test_a_plan_counts_samples_steps_and_questions(invoke: Invoke) -> None:
+    result = invoke("plan", "--preset", "demo", "--json", "synthesis.samples_per_capability=100")
+
+    plan = json.loads(result.stdout)["plan"]
+    assert (plan["num_samples"], plan["num_paintings"], plan["num_items"]) == (1300, 1300, 650)
+    assert [stage["num_steps"] for stage in plan["stages"]] == [60, 90]
+
+
+def test_a_plan_for_people_shows_the_resolved_settings(invoke: Invoke) -> None:
+    result = invoke("plan", "--preset", "quick")
+
+    assert "samples_per_capability: 8" in result.stdout
+    assert "keywords to draw from" in result.stdout
+
+
+def test_a_plan_writes_nothing(invoke: Invoke, tmp_path: Path) -> None:
+    invoke("plan")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("synthesis.capabilities=animl,color", "Did you mean 'animal'?"),
+        ("synthesis.capabilities=color,color", "color more than once"),
+        ("synthesis.capabilities=[]", "is empty"),
+        ("synthesis.painter.backend=openemoji", "Did you mean 'openmoji'?"),
+        ("synthesis.writer.backend=grammer", "Did you mean 'grammar'?"),
+        ("synthesis.samples=3", "Known: "),
+    ],
+)
+def test_a_wrong_name_ends_with_exit_code_2_and_a_suggestion(invoke: Invoke, override: str, said: str) -> None:
+    result = invoke("plan", override)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_broken_yaml_ends_with_exit_code_2_and_its_line(invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("synthesis:\n  size_px: [224\n")
+
+    result = invoke("plan", "--config", path)
+
+    assert result.exit_code == 2
+    assert f"{path}:3:1" in result.stderr
+
+
+def test_an_unknown_option_ends_with_exit_code_2(invoke: Invoke) -> None:
+    assert invoke("plan", "--sede", "1").exit_code == 2
