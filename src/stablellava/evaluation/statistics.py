@@ -1,0 +1,120 @@
+"""Intervals and tests for shares of right answers.
+
+All intervals are two-sided at 95 %. Bootstraps are seeded and draw counts instead of items: a resample of n
+scores that take few distinct values is one multinomial draw, which gives the same distribution at
+a fraction of the time and memory.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Z_95 = 1.959963984540054
+_PERCENTILES = (2.5, 97.5)
+NUM_RESAMPLES = 10_000
+
+
+class Interval(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def wilson_interval(num_right: float, num_items: int) -> Interval:
+    """Return the Wilson score interval of a share.
+
+    Raises: ValueError without items.
+    """
+    if num_items < 1:
+        raise ValueError(f"a share of {num_items} items has no interval")
+    share = num_right / num_items
+    z_squared = _Z_95**2
+    scale = 1 + z_squared / num_items
+    center = (share + z_squared / (2 * num_items)) / scale
+    spread = share * (1 - share) / num_items + z_squared / (4 * num_items**2)
+    half_width = _Z_95 * math.sqrt(spread) / scale
+    return Interval(share, max(0.0, center - half_width), min(1.0, center + half_width))
+
+
+def resample_means(
+    scores: Sequence[float], rng: np.random.Generator, num_resamples: int = NUM_RESAMPLES
+) -> NDArray[np.float64]:
+    """Return the means of bootstrap resamples, shape [num_resamples]."""
+    values, counts = np.unique(np.asarray(scores, dtype=np.float64), return_counts=True)
+    total = int(counts.sum())
+    draws = rng.multinomial(total, counts / total, size=num_resamples)
+    means: NDArray[np.float64] = draws @ values / total
+    return means
+
+
+def bootstrap_mean(scores: Sequence[float], *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Interval:
+    """Return the mean of scores, or of paired differences, with its percentile bootstrap interval."""
+    return bootstrap_macro_mean({"all": scores}, seed=seed, num_resamples=num_resamples)
+
+
+def bootstrap_macro_mean(
+    groups: Mapping[str, Sequence[float]], *, seed: int, num_resamples: int = NUM_RESAMPLES
+) -> Interval:
+    """Return the mean over groups of the groups' means; items are resampled within their group.
+
+    Raises: ValueError without groups or with an empty one.
+    """
+    means = _macro_means(groups, np.random.default_rng(seed), num_resamples)
+    return _interval(_macro_mean(groups), means)
+
+
+def bootstrap_macro_difference(
+    first: Mapping[str, Sequence[float]],
+    second: Mapping[str, Sequence[float]],
+    *,
+    seed: int,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Interval:
+    """Return first minus second for independent sets of items, each a mean over groups."""
+    rng = np.random.default_rng(seed)
+    means = _macro_means(first, rng, num_resamples) - _macro_means(second, rng, num_resamples)
+    return _interval(_macro_mean(first) - _macro_mean(second), means)
+
+
+def mcnemar_exact(num_gained: int, num_lost: int) -> float:
+    """Return the two-sided exact p-value for paired right/wrong outcomes.
+
+    ``num_gained`` items turned right, ``num_lost`` turned wrong; unchanged items carry no evidence.
+    """
+    num_changed = num_gained + num_lost
+    if num_changed == 0:
+        return 1.0
+    smaller = min(num_gained, num_lost)
+    tail = sum(math.comb(num_changed, count) for count in range(smaller + 1))
+    # Integers up to the division: 2**num_changed overflows a float beyond 1,023 changes.
+    num_outcomes: int = 1 << num_changed
+    return min(1.0, 2 * tail / num_outcomes)
+
+
+def _interval(value: float, means: NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(means, _PERCENTILES)
+    return Interval(value, float(low), float(high))
+
+
+def _macro_mean(groups: Mapping[str, Sequence[float]]) -> float:
+    return math.fsum(math.fsum(scores) / len(scores) for scores in groups.values()) / len(groups)
+
+
+def _macro_means(
+    groups: Mapping[str, Sequence[float]], rng: np.random.Generator, num_resamples: int
+) -> NDArray[np.float64]:
+    if not groups or not all(len(scores) for scores in groups.values()):
+        raise ValueError("a mean over groups needs at least one group and no empty one")
+    means = np.zeros(num_resamples)
+    for name in sorted(groups):
+        means += resample_means(groups[name], rng, num_resamples)
+    return means / len(groups)
