@@ -33,6 +33,9 @@ class Keyword(Record):
     """Further accepted short answers."""
     group: str = ""
     """Siblings share a group ("bird"); wrong alternatives in questions are drawn from other groups."""
+    rivals: tuple[str, ...] = ()
+    """Names that wrong alternatives are drawn from instead, where other groups may hold at the same
+    time (curly hair can be red); the keyword's own group stays out."""
     settings: tuple[str, ...] = ()
     """Overrides the capability's settings ("whale" only at sea; empty: all of them)."""
     note: str = ""
