@@ -1,19 +1,19 @@
 """Where everything of a run lies on disk.
 
-    <run>/
-      config.yaml                       resolved settings
-      data/                             the synthesized samples (see shards.py)
-        manifest.json                   fingerprint, counts, shard digests
-        shards/<capability>/*.parquet   samples
-        rejects/<capability>/*.parquet  rejected candidates with reasons
-        images/<2 hex>/<sha256>.png     pictures by content
-        card.md                         data card
-      suites/<suite>/items.jsonl        evaluation items, with their images/ beside them
-      model/<stage>/                    Hugging Face checkpoint after a stage
-      training/<stage>/log.jsonl        one row per step
-      evaluation/<suite>.<stage>.json   evaluation logs
-      timing.json                       seconds per phase (never part of the data)
-      report.html
+<run>/
+  config.yaml                       resolved settings
+  data/                             the synthesized samples (see shards.py)
+    manifest.json                   fingerprint, counts, shard digests
+    shards/<capability>/*.parquet   samples
+    rejects/<capability>/*.parquet  rejected candidates with reasons
+    images/<2 hex>/<sha256>.png     pictures by content
+    card.md                         data card
+  suites/<suite>/items.jsonl        evaluation items, with their images/ beside them
+  model/<stage>/                    Hugging Face checkpoint after a stage
+  training/<stage>/log.jsonl        one row per step
+  evaluation/<suite>.<stage>.json   evaluation logs
+  timing.json                       seconds per phase (never part of the data)
+  report.html
 """
 
 from dataclasses import dataclass

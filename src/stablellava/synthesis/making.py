@@ -1,0 +1,197 @@
+"""One shard from start to end: write, check the text, paint, check the picture, repaint what a check refused."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stablellava.backends.catalog import build_backend
+from stablellava.backends.protocols import Painter, Writer
+from stablellava.config.tree import SynthesisSettings
+from stablellava.core.capability import Keyword
+from stablellava.core.draft import Draft, DraftRequest
+from stablellava.core.sample import Painting, PaintRefusal, Rejected, Sample, Verdict
+from stablellava.filters.base import Candidate
+from stablellava.filters.lexicon import Lexicon
+from stablellava.store.cleaning import journal_path
+from stablellava.store.journal import ShardJournal
+from stablellava.synthesis.drafting import write_drafts
+from stablellava.synthesis.painting import Easel, PaintOutcome, paint_jobs
+from stablellava.synthesis.verifying import build_checks, judge_all
+
+Outcome = Sample | Rejected
+
+
+@dataclass(frozen=True)
+class ImportedDraft:
+    """A draft that came from elsewhere; its pictures, if it has any, are already stored."""
+
+    draft: Draft
+    keyword: Keyword
+    paintings: tuple[Painting, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """The unit of work and of commit. Its slots are requests to be written, or what an import brought."""
+
+    shard_id: str
+    requests: tuple[DraftRequest, ...] = ()
+    imported: tuple[ImportedDraft | Rejected, ...] = ()
+
+
+@dataclass
+class ShardResult:
+    """Outcomes in planned order; duplicates are not yet dropped. Seconds never reach the data."""
+
+    outcomes: list[Outcome]
+    seconds: dict[str, float] = field(default_factory=dict)
+    num_painted: int = 0
+
+
+@dataclass(frozen=True)
+class MakerSetup:
+    """All a worker process needs to build its task."""
+
+    data_dir: Path
+    settings: SynthesisSettings
+    lexicon: Lexicon
+    has_writer: bool = True
+
+
+@dataclass
+class _Slot:
+    """A draft on its way."""
+
+    draft: Draft
+    keyword: Keyword
+    text_verdicts: tuple[Verdict, ...]
+    attempt: int = 0
+
+
+class ShardMaker:
+    """Builds its backends once and then makes shards."""
+
+    def __init__(self, setup: MakerSetup) -> None:
+        self._setup = setup
+        settings = setup.settings
+        self._writer: Writer | None = None
+        if setup.has_writer:
+            self._writer = build_backend("writer", settings.writer.backend, settings.writer.options)
+        self._painter: Painter = build_backend("painter", settings.painter.backend, settings.painter.options)
+        self._checks = build_checks(setup.lexicon)
+
+    def __call__(self, task: ShardTask) -> ShardResult:
+        """Return the outcome of every slot. Raises: BackendFailed, RecordError (full disk)."""
+        journal = ShardJournal(journal_path(self._setup.data_dir, task.shard_id))
+        easel = Easel(self._painter, self._setup.data_dir, journal)
+        started = time.perf_counter()
+        drafts = self._collect_drafts(task, journal)
+        drafted = time.perf_counter()
+        outcomes: dict[int, Outcome] = {}
+        slots: dict[int, _Slot] = {}
+        for index, entry in enumerate(drafts):
+            self._check_text(index, entry, slots, outcomes)
+        painting_seconds = self._paint_and_check(easel, slots, outcomes)
+        ended = time.perf_counter()
+        seconds = {"draft": drafted - started, "paint": painting_seconds, "verify": ended - drafted - painting_seconds}
+        return ShardResult([outcomes[index] for index in sorted(outcomes)], seconds, easel.num_painted)
+
+    def _collect_drafts(self, task: ShardTask, journal: ShardJournal) -> list[ImportedDraft | Rejected]:
+        entries: list[ImportedDraft | Rejected] = list(task.imported)
+        if task.requests:
+            assert self._writer is not None
+            written = write_drafts(self._writer, task.requests, journal)
+            for request, result in zip(task.requests, written, strict=True):
+                entries.append(result if isinstance(result, Rejected) else ImportedDraft(result, request.keyword))
+        return entries
+
+    def _check_text(
+        self, index: int, entry: ImportedDraft | Rejected, slots: dict[int, _Slot], outcomes: dict[int, Outcome]
+    ) -> None:
+        if isinstance(entry, Rejected):
+            outcomes[index] = entry
+            return
+        candidate = Candidate(entry.draft, entry.keyword, entry.paintings)
+        verdicts, refusing = judge_all(self._checks.of_text, candidate)
+        if refusing:
+            outcomes[index] = reject(candidate, verdicts)
+        elif entry.paintings:
+            outcomes[index] = _accept(candidate, verdicts, 0)
+        else:
+            slots[index] = _Slot(entry.draft, entry.keyword, verdicts)
+
+    def _paint_and_check(self, easel: Easel, slots: dict[int, _Slot], outcomes: dict[int, Outcome]) -> float:
+        """Paint, judge and repaint until every slot has its outcome; return the seconds spent painting."""
+        seconds = 0.0
+        while slots:
+            jobs = {
+                index: paint_jobs(slot.draft, slot.attempt, self._setup.settings.size_px)
+                for index, slot in slots.items()
+            }
+            started = time.perf_counter()
+            painted = iter(easel.paint([job for of_slot in jobs.values() for job in of_slot]))
+            seconds += time.perf_counter() - started
+            for index, of_slot in jobs.items():
+                outcome = self._judge_pictures(slots[index], [next(painted) for _ in of_slot])
+                if outcome is None:
+                    slots[index].attempt += 1
+                else:
+                    outcomes[index] = outcome
+                    del slots[index]
+        return seconds
+
+    def _judge_pictures(self, slot: _Slot, painted: list[PaintOutcome]) -> Outcome | None:
+        """Return what becomes of the slot; None asks for another attempt."""
+        may_repaint = slot.attempt < self._setup.settings.max_repaints
+        paintings = tuple(outcome for outcome in painted if isinstance(outcome, Painting))
+        candidate = Candidate(slot.draft, slot.keyword, paintings)
+        for outcome in painted:
+            if isinstance(outcome, PaintRefusal):
+                return _reject_unpainted(candidate, outcome.reason, outcome.phrase, slot.text_verdicts)
+            if isinstance(outcome, Verdict):
+                verdicts = (*slot.text_verdicts, outcome)
+                return None if may_repaint else reject(candidate, verdicts)
+        readable = Verdict(filter_name="image_readable", kept=True)
+        judged, refusing = judge_all(self._checks.of_picture, candidate)
+        verdicts = (*slot.text_verdicts, readable, *judged)
+        if refusing is None:
+            return _accept(candidate, verdicts, slot.attempt)
+        if refusing.is_cured_by_repainting and may_repaint:
+            return None
+        return reject(candidate, verdicts)
+
+
+def build_maker(setup: MakerSetup) -> ShardMaker:
+    """Return the task of a worker process."""
+    return ShardMaker(setup)
+
+
+def reject(candidate: Candidate, verdicts: tuple[Verdict, ...]) -> Rejected:
+    """Return the candidate as a reject of its last verdict."""
+    return Rejected(
+        draft_id=candidate.draft.draft_id,
+        capability=candidate.draft.capability,
+        keyword=candidate.draft.keyword,
+        stage="verify",
+        reason=verdicts[-1].reason,
+        detail=verdicts[-1].detail,
+        draft=candidate.draft,
+        paintings=candidate.paintings,
+        verdicts=verdicts,
+    )
+
+
+def _reject_unpainted(candidate: Candidate, reason: str, detail: str, verdicts: tuple[Verdict, ...]) -> Rejected:
+    return reject(candidate, (Verdict(filter_name="painter", kept=False, reason=reason, detail=detail),)).model_copy(
+        update={"stage": "paint", "verdicts": verdicts}
+    )
+
+
+def _accept(candidate: Candidate, verdicts: tuple[Verdict, ...], num_repaints: int) -> Sample:
+    return Sample(
+        sample_id=candidate.draft.draft_id,
+        draft=candidate.draft,
+        paintings=candidate.paintings,
+        verdicts=verdicts,
+        num_repaints=num_repaints,
+    )

@@ -1,0 +1,100 @@
+"""One paint job per prompt; pictures are stored and journaled as soon as they are there."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stablellava.backends.protocols import Painter
+from stablellava.core.draft import Draft
+from stablellava.core.errors import BackendFailed
+from stablellava.core.ids import hash_id, seed_from
+from stablellava.core.sample import Painted, Painting, PaintJob, PaintRefusal, Verdict
+from stablellava.filters.image_readable import judge_bytes
+from stablellava.store.images import store_image
+from stablellava.store.journal import ShardJournal
+
+PaintOutcome = Painting | PaintRefusal | Verdict
+"""A picture, the painter's refusal, or why the bytes it gave are no picture."""
+_JOBS_PER_CALL = 16
+"""Bounds memory and what an interrupt can cost; a painter may split it further."""
+
+
+def paint_jobs(draft: Draft, attempt: int, size_px: int) -> list[PaintJob]:
+    """Return one job per prompt; every attempt has its own seeds."""
+    jobs = []
+    for index, prompt in enumerate(draft.prompts):
+        painting_id = hash_id(draft.draft_id, "painting", index, attempt)
+        jobs.append(
+            PaintJob(
+                painting_id=painting_id,
+                text=prompt.text,
+                emphasis=prompt.emphasis,
+                negative=prompt.negative,
+                seed=seed_from(painting_id, "paint"),
+                width_px=size_px,
+                height_px=size_px,
+            )
+        )
+    return jobs
+
+
+class Easel:
+    """Paints into a data folder; what the shard's journal holds is not painted again."""
+
+    def __init__(self, painter: Painter, data_dir: Path, journal: ShardJournal) -> None:
+        self._painter = painter
+        self._data_dir = data_dir
+        self._journal = journal
+        self.num_painted = 0
+
+    def paint(self, jobs: Sequence[PaintJob]) -> list[PaintOutcome]:
+        """Return one outcome per job, in their order.
+
+        Raises: BackendFailed if the painter does not answer every job.
+        """
+        for batch in _batches([job for job in jobs if self._journal.find(job.painting_id) is None]):
+            results = self._painter.paint(batch)
+            if len(results) != len(batch):
+                raise BackendFailed(f"painter {self._painter.name!r} gave {len(results)} results for {len(batch)} jobs")
+            self.num_painted += len(batch)
+            outcomes = [self._keep(job, result) for job, result in zip(batch, results, strict=True)]
+            self._journal.add(
+                [
+                    (job.painting_id, {type(outcome).__name__: outcome.model_dump(mode="json")})
+                    for job, outcome in zip(batch, outcomes, strict=True)
+                ]
+            )
+        return [self._from_journal(job.painting_id) for job in jobs]
+
+    def _keep(self, job: PaintJob, result: Painted | PaintRefusal) -> PaintOutcome:
+        if isinstance(result, PaintRefusal):
+            return result
+        verdict, picture = judge_bytes(result.image, job.width_px, job.height_px)
+        if picture is None:
+            return verdict
+        store_image(self._data_dir, result.image, picture)
+        return Painting(
+            painting_id=job.painting_id,
+            sha256=picture.sha256,
+            width_px=picture.width_px,
+            height_px=picture.height_px,
+            seed=job.seed,
+            perceptual_hash=picture.perceptual_hash,
+            drawn=result.drawn,
+            ignored=result.ignored,
+            # Seconds differ from run to run and data must not.
+            stamp=result.stamp.model_copy(update={"seconds": None}),
+        )
+
+    def _from_journal(self, painting_id: str) -> PaintOutcome:
+        entry = self._journal.find(painting_id)
+        assert entry is not None
+        ((kind, value),) = entry.items()
+        kinds: dict[str, type[Painting] | type[PaintRefusal] | type[Verdict]] = {
+            "Painting": Painting, "PaintRefusal": PaintRefusal, "Verdict": Verdict,
+        }  # fmt: skip
+        return kinds[kind].model_validate(value)
+
+
+def _batches(jobs: list[PaintJob]) -> Iterator[list[PaintJob]]:
+    for start in range(0, len(jobs), _JOBS_PER_CALL):
+        yield jobs[start : start + _JOBS_PER_CALL]
