@@ -109,18 +109,17 @@ def _read_text(path: Path | Traversable) -> str:
 
 
 def _locate(error: ValidationError, folder: Path | Traversable, fields: dict[str, Any]) -> str:
-    """Return the first complaint with the file it is about and, in lists of named things, the name."""
-    location = error.errors(include_url=False)[0]["loc"]
-    path = folder / _file_of(str(location[0])) if location else folder
-    named = ""
-    if len(location) > 1 and location[0] == "keywords" and isinstance(location[1], int):
-        item = fields["keywords"][location[1]]
-        if isinstance(item, dict) and "name" in item:
-            named = f" in keyword {item['name']!r}"
-            wrong = str(location[-1])
-            if wrong not in Keyword.model_fields:
-                named += f". {suggest_name(wrong, Keyword.model_fields)}"
-    return f"{path}: {first_problem(error)}{named}"
+    """Return the first complaint with the file it is about and, for a keyword, the keyword's name."""
+    problem = error.errors(include_url=False)[0]
+    location = problem["loc"]
+    if not location:  # a check across fields, which says itself what it is about
+        return f"{folder}: {problem['msg'].removeprefix('Value error, ')}."
+    message = f"{folder / _file_of(str(location[0]))}: {first_problem(error)}"
+    if location[0] != "keywords" or len(location) < 3:
+        return message
+    name = fields["keywords"][location[1]].get("name", "")
+    advice = suggest_name(str(location[2]), Keyword.model_fields) if problem["type"] == "extra_forbidden" else ""
+    return f"{message} in keyword {name!r}. {advice}".rstrip()
 
 
 def _file_of(field: str) -> str:
