@@ -54,6 +54,9 @@ def with_alternatives(request: DraftRequest, script: Script, plan: Plan, prompt:
         wrong = script.other_value(fact, value, rng)
         if wrong is not None:
             _add_pair(slots, f"_{fact}", value, wrong, rng)
+    if "other_style" in slots:
+        looks = [script.tables.say_look(slots[name]) for name in ("first_style", "second_style")]
+        slots["first_look"], slots["second_look"] = looks
     return slots
 
 

@@ -26,16 +26,14 @@ def write_question(
     """Return a filled form, or a refusal where the capability has no such form or no wrong alternative."""
     is_yes = rng.random() < 0.5
     symbol = form_symbol(form, is_yes=is_yes)
-    if not script.has_form(symbol):
-        return DraftRefusal(draft_id=request.draft_id, reason="no_evaluation_form", detail=form)
     slots = with_alternatives(request, script, plan, prompt, rng)
     names_other = form == "either_or" or (form == "yes_no" and not is_yes)
     if names_other and "other" not in slots:
-        return DraftRefusal(
-            draft_id=request.draft_id,
-            reason="no_wrong_alternative",
-            detail=f"no keyword of another group than {request.keyword.name!r}",
-        )
+        detail = f"no keyword of another group than that of {request.keyword.name!r}"
+        return DraftRefusal(draft_id=request.draft_id, reason="no_wrong_alternative", detail=detail)
+    if not script.grammar.usable(symbol, slots):
+        detail = f"capability {request.capability.name!r} has no {form} form that {request.keyword.name!r} can fill"
+        return DraftRefusal(draft_id=request.draft_id, reason="no_evaluation_form", detail=detail)
     if form == "yes_no":
         word = "yes" if is_yes else "no"
         answer = f"{word.capitalize()}."

@@ -23,6 +23,8 @@ class _NounTables:
     after_head: frozenset[str]
     sounds_like_an: tuple[str, ...]
     sounds_like_a: tuple[str, ...]
+    said_as: dict[str, str]
+    capitals: re.Pattern[str]
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +39,8 @@ def _tables() -> _NounTables:
         after_head=frozenset(raw["after_head"]),
         sounds_like_an=tuple(raw["sounds_like_an"]),
         sounds_like_a=tuple(raw["sounds_like_a"]),
+        said_as=dict(raw["said_as"]),
+        capitals=re.compile(rf"\b(?:{'|'.join(raw['capitals'])})\b"),
     )
 
 
@@ -52,6 +56,11 @@ def indefinite_article(text: str) -> str:
 def correct_articles(text: str) -> str:
     """Put "a" before consonant sounds and "an" before vowel sounds throughout the text."""
     return _ARTICLE.sub(lambda match: f"{match[1]}n " if indefinite_article(match[2]) == "an" else f"{match[1]} ", text)
+
+
+def capitalize_names(text: str) -> str:
+    """Give names their capitals ("eiffel tower" -> "Eiffel Tower")."""
+    return _tables().capitals.sub(lambda match: match[0].title(), text)
 
 
 @lru_cache(maxsize=65536)
@@ -101,6 +110,9 @@ def with_article(article: str, phrase: str) -> str:
 
     "a", "owl" -> "an owl"; "a", "rice" -> "rice"; "the", "jeans" -> "the pair of jeans".
     """
+    if phrase in _tables().said_as:
+        said = _tables().said_as[phrase]
+        return re.sub(r"^an? ", "the ", said) if article == "the" else said
     head = head_of(phrase)
     counted = phrase.split(" ", 1)[0].lower() in COUNT_WORDS
     if head in _tables().partitive_of and not counted:

@@ -48,6 +48,8 @@ def draw_plan(request: DraftRequest, script: Script, rng: random.Random) -> Plan
     _add_agreement(slots, script.tables)
     if "style" in slots:
         slots["look"] = script.tables.say_look(slots["style"])
+    if seen_on := slots.get("thing", slots.get("person")):
+        slots.setdefault("subject", seen_on)
     return Plan(slots, tuple(facts))
 
 
@@ -85,6 +87,8 @@ def _given_slots(request: DraftRequest, tables: SharedTables) -> Slots:
     slots |= {name: text for name, text in optional.items() if text}
     if is_countable(keyword.name):
         slots["countable"] = ""
+    if tables.colors.isdisjoint(keyword.name.split()):
+        slots["colorable"] = ""
     place = keyword.name if request.capability.setting_kind == "thing" else request.setting
     slots["place"] = tables.say_place(place)
     first, _, rest = slots["place"].partition(" ")
@@ -116,7 +120,10 @@ def _add_features(slots: Slots, features: tuple[str, ...], tables: SharedTables,
 
 
 def _add_agreement(slots: Slots, tables: SharedTables) -> None:
-    slots.update(_PLURAL_FORMS if is_plural(slots.get("painted", slots["keyword"])) else _SINGULAR_FORMS)
+    if is_plural(slots.get("painted", slots["keyword"])):
+        slots.update(_PLURAL_FORMS)
+    else:
+        slots.update(_SINGULAR_FORMS, single="")
     subject, object_, possessive = tables.pronouns.get(slots.get("person", ""), ("", "", ""))
     if subject:
         slots.update(it=subject, them=object_, its=possessive)

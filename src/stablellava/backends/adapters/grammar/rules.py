@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from stablellava.backends.adapters.grammar.nouns import correct_articles, pluralize, with_article
+from stablellava.backends.adapters.grammar.nouns import capitalize_names, correct_articles, pluralize, with_article
 from stablellava.core.errors import ConfigError
 from stablellava.core.suggesting import suggest_name
 
@@ -162,7 +162,7 @@ class Grammar:
 def tidy(text: str) -> str:
     """Return the text with single spaces, capitals at sentence starts and agreeing articles."""
     text = _LOOSE_SPACE.sub(lambda match: match[1] or "", text)
-    return _SENTENCE_START.sub(lambda match: match[0].upper(), correct_articles(text))
+    return _SENTENCE_START.sub(lambda match: match[0].upper(), correct_articles(capitalize_names(text)))
 
 
 def _fill(node: _Node, slots: Slots) -> str:

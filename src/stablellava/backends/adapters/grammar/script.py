@@ -32,10 +32,6 @@ class Script:
         self._literals = {fact: self._literal_values(fact) for fact in self.facts}
         self._others: dict[str, tuple[Keyword, ...]] = {}
 
-    def has_form(self, symbol: str) -> bool:
-        """Tell whether the capability brings an evaluation form of this kind."""
-        return bool(self.grammar.alternatives(symbol))
-
     def other_keywords(self, keyword: Keyword) -> tuple[Keyword, ...]:
         """Return the keywords that are surely wrong for a picture of this one: other group, other words."""
         if keyword.name not in self._others:
@@ -88,7 +84,7 @@ def _form_rules(capability: Capability) -> dict[str, tuple[str, ...]]:
             )
         rules["form_yes"].append(yes)
         rules["form_no"].append(no)
-    return {symbol: tuple(texts) for symbol, texts in rules.items()}
+    return {symbol: tuple(dict.fromkeys(texts)) for symbol, texts in rules.items()}
 
 
 def _is_surely_other(keyword: Keyword, other: Keyword) -> bool:

@@ -23,6 +23,7 @@ class SharedTables:
     feature_links: dict[str, str]
     light_words: frozenset[str]
     pronouns: dict[str, tuple[str, ...]]
+    colors: frozenset[str]
     revision: str
 
     def say_place(self, name: str) -> str:
@@ -56,5 +57,6 @@ def shared_tables() -> SharedTables:
         feature_links={word: link for link, words in raw["feature_links"].items() for word in words},
         light_words=frozenset(raw["light_words"]),
         pronouns={person: tuple(words) for person, words in raw["pronouns"].items()},
+        colors=frozenset(raw["colors"]),
         revision=hash_id(_ENGINE_VERSION, source.decode()),
     )
