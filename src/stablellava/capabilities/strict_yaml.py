@@ -6,7 +6,7 @@ import yaml
 
 from stablellava.core.errors import ConfigError
 
-try:  # The C parser is about eight times as fast; some builds of PyYAML come without it.
+try:  # The C parser is about nine times as fast; some builds of PyYAML come without it.
     from yaml import CSafeLoader as _SafeLoader
 except ImportError:
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
