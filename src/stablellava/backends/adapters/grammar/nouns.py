@@ -23,6 +23,7 @@ class _NounTables:
     after_head: frozenset[str]
     sounds_like_an: tuple[str, ...]
     sounds_like_a: tuple[str, ...]
+    gendered_endings: tuple[str, ...]
     said_as: dict[str, str]
     capitals: re.Pattern[str]
 
@@ -39,6 +40,7 @@ def _tables() -> _NounTables:
         after_head=frozenset(raw["after_head"]),
         sounds_like_an=tuple(raw["sounds_like_an"]),
         sounds_like_a=tuple(raw["sounds_like_a"]),
+        gendered_endings=tuple(raw["gendered_endings"]),
         said_as=dict(raw["said_as"]),
         capitals=re.compile(rf"\b(?:{'|'.join(raw['capitals'])})\b"),
     )
@@ -102,6 +104,12 @@ def is_countable(phrase: str) -> bool:
         and words[-1] not in _tables().mass | _tables().partitive_of.keys()
         and not is_plural(phrase)
     )
+
+
+@lru_cache(maxsize=65536)
+def is_gendered(phrase: str) -> bool:
+    """Tell whether the noun itself says man or woman ("postman")."""
+    return head_of(phrase).endswith(_tables().gendered_endings)
 
 
 @lru_cache(maxsize=65536)

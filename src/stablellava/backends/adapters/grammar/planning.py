@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from stablellava.backends.adapters.grammar.nouns import is_countable, is_plural
+from stablellava.backends.adapters.grammar.nouns import is_countable, is_gendered, is_plural
 from stablellava.backends.adapters.grammar.rules import Slots
 from stablellava.backends.adapters.grammar.script import Script
 from stablellava.backends.adapters.grammar.tables import SharedTables
@@ -85,6 +85,10 @@ def _given_slots(request: DraftRequest, tables: SharedTables) -> Slots:
     slots = {"keyword": keyword.name, "answer": keyword.short_answer, "setting": request.setting}
     optional = {"subject": keyword.subject, "note": keyword.note, "group": keyword.group}
     slots |= {name: text for name, text in optional.items() if text}
+    if keyword.group:
+        slots[f"group_{keyword.group.replace(' ', '_')}"] = ""
+    if is_gendered(keyword.name):
+        slots["gendered"] = ""
     if is_countable(keyword.name):
         slots["countable"] = ""
     if tables.colors.isdisjoint(keyword.name.split()):
@@ -120,10 +124,11 @@ def _add_features(slots: Slots, features: tuple[str, ...], tables: SharedTables,
 
 
 def _add_agreement(slots: Slots, tables: SharedTables) -> None:
-    if is_plural(slots.get("painted", slots["keyword"])):
-        slots.update(_PLURAL_FORMS)
-    else:
-        slots.update(_SINGULAR_FORMS, single="")
-    subject, object_, possessive = tables.pronouns.get(slots.get("person", ""), ("", "", ""))
-    if subject:
-        slots.update(it=subject, them=object_, its=possessive)
+    """Add verb endings and pronouns, except those that a phrase of the capability has set."""
+    forms = dict(_PLURAL_FORMS if is_plural(slots.get("painted", slots["keyword"])) else _SINGULAR_FORMS)
+    if forms["is"] == "is":
+        forms["single"] = ""
+    if pronouns := tables.pronouns.get(slots.get("person", "")):
+        forms.update(zip(("it", "them", "its"), pronouns, strict=True))
+    for name, text in forms.items():
+        slots.setdefault(name, text)
