@@ -17,7 +17,7 @@ DEMO_FLAGS ?=
 TEST_WORKERS ?= 2
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check golden bench clean
@@ -32,11 +32,13 @@ $(BIN)/python:
 
 # The stamps are newer than what they were made from: a second run installs and fetches nothing.
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[train]'
+	@echo 'Installing into $(VENV); the first time takes a few minutes.'
+	@$(INSTALL) -e '.[train]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[train,hub,dev]'
+	@echo 'Installing into $(VENV); the first time takes a few minutes.'
+	@$(INSTALL) -e '.[train,hub,dev]'
 	@touch $@ $(VENV)/.train
 
 demo: $(VENV)/.train

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from stablellava.cli import listing, plan
+from stablellava.cli import chat, demo, evaluating, exchange, inspecting, listing, plan, synthesize, training
 from stablellava.cli.failing import report_failures
 
 _TEACHING = """Make visual-instruction data on purpose, train a LLaVA on it, and measure what changed.
@@ -12,10 +12,24 @@ _TEACHING = """Make visual-instruction data on purpose, train a LLaVA on it, and
 Begin with: stablellava preview, then: stablellava demo
 """
 _VERBS: dict[str, Callable[..., None]] = {
+    "demo": demo.demo,
     "plan": plan.plan,
+    "preview": synthesize.preview,
+    "synthesize": synthesize.synthesize,
+    "inspect": inspecting.inspect,
+    "export": exchange.export_samples,
+    "train": training.train,
+    "evaluate": evaluating.evaluate,
+    "compare": evaluating.compare,
+    "report": evaluating.report,
+    "chat": chat.chat,
 }
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "backends": ("See which writers and painters there are.", {"list": listing.list_backends}),
+    "assets": (
+        "Fetch model files from the package index.",
+        {"list": listing.list_assets, "pull": listing.pull_assets},
+    ),
 }
 
 

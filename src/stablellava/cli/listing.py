@@ -1,21 +1,63 @@
-"""Verbs: backends, assets."""
+"""Verbs: backends list, assets list, assets pull."""
+
+from typing import Annotated
+
+import typer
 
 from stablellava.cli.options import JsonOption
 
+_BYTES_PER_MB = 1_000_000
+
 
 def list_backends(as_json: JsonOption = False) -> None:
-    """List backends by kind and name, third-party ones included.
+    """List writers and painters by name, third-party ones included.
 
     Example: stablellava backends list --json
     """
-    from rich.table import Table
-
     from stablellava.backends import catalog
     from stablellava.cli.output import print_result
+    from stablellava.cli.tables import text_table
 
-    found = catalog.list_backends()
-    table = Table("kind", "name", "class")
-    for key, target in sorted(found.items()):
-        kind, _, name = key.partition(".")
-        table.add_row(kind, name, target)
+    found = dict(sorted(catalog.list_backends().items()))
+    table = text_table(("kind.name", "class"), list(found.items()))
     print_result({"backends": found}, as_json, table)
+
+
+def list_assets(as_json: JsonOption = False) -> None:
+    """List the model files that come from the package index, and which of them are here.
+
+    Example: stablellava assets list
+    """
+    from stablellava.cli.output import print_result
+    from stablellava.cli.tables import text_table
+    from stablellava.store import assets
+
+    states = assets.list_assets()
+    rows = [
+        (state.asset.name, f"{state.asset.size_bytes / _BYTES_PER_MB:,.0f}", str(state.path or "not pulled"))
+        for state in states
+    ]
+    result = {
+        "assets": [
+            {"name": s.asset.name, "about": s.asset.about, "path": str(s.path) if s.path else None} for s in states
+        ]
+    }
+    print_result(result, as_json, text_table(("name", "MB", "path"), rows), *(state.asset.about for state in states))
+
+
+def pull_assets(
+    names: Annotated[list[str] | None, typer.Argument(help="Which to fetch; by default all.", metavar="NAME")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch model files once, check them and keep them in the cache.
+
+    Example: stablellava assets pull smollm2-135m-instruct.gguf
+    """
+    from stablellava.cli.output import note, print_result
+    from stablellava.store import assets
+
+    paths = {}
+    for name in [assets.find_asset(name).name for name in names or assets.ASSETS]:
+        note(f"pulling {name}")
+        paths[name] = str(assets.pull_asset(name))
+    print_result({"assets": paths}, as_json, *(f"{name}: {path}" for name, path in paths.items()))

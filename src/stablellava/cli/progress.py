@@ -4,10 +4,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from stablellava.synthesis.reporting import SynthesisProgress
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -21,29 +25,42 @@ class _RateColumn(ProgressColumn):
 class PhaseProgress:
     """Counts of one phase, shown as a bar on a terminal and as a line now and then elsewhere.
 
-    Called with (done, total) or (done, total, kept, dropped), as the rooms below report.
+    Has a method for what each room reports; satisfies ``studies.timing.PhaseDisplay``.
     """
 
     def __init__(self, name: str, bar: Progress | None) -> None:
         self._name = name
         self._bar = bar
-        self._task = bar.add_task(name, total=None, outcome="") if bar else None
+        self._task = bar.add_task(name, total=None, note="") if bar else None
         self._began = self._last_line = time.monotonic()
 
-    def __call__(self, done: int, total: int, kept: int | None = None, dropped: int = 0) -> None:
-        outcome = "" if kept is None else f"{kept:,} kept, {dropped:,} dropped"
+    def show_synthesis(self, state: "SynthesisProgress") -> None:
+        """Show samples kept of those wanted."""
+        note = f"{state.num_accepted:,} kept, {state.num_rejected:,} dropped"
+        self._show(self._name, state.num_accepted, state.num_wanted, note)
+
+    def show_training(self, part: str, done: int, total: int, note: str) -> None:
+        """Show steps, or pictures whose features are computed."""
+        self._show(f"{self._name}: {part}", done, total, note)
+
+    def show_answers(self, done: int, total: int) -> None:
+        """Show questions answered."""
+        self._show(self._name, done, total, "")
+
+    def _show(self, name: str, done: int, total: int, note: str) -> None:
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, outcome=outcome)
+            self._bar.update(self._task, description=name, completed=done, total=total, note=note)
             return
         now = time.monotonic()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES or (done == total and total):
             self._last_line = now
-            sys.stderr.write(self._line(done, total, outcome, now - self._began) + "\n")
+            sys.stderr.write(_line(name, done, total, note, now - self._began) + "\n")
 
-    def _line(self, done: int, total: int, outcome: str, seconds: float) -> str:
-        rate = done / seconds if seconds > 0 else 0.0
-        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        return f"{self._name}: {done:,}/{total:,}, {rate:,.1f}/s{left}{', ' + outcome if outcome else ''}"
+
+def _line(name: str, done: int, total: int, note: str, seconds: float) -> str:
+    rate = done / seconds if seconds > 0 else 0.0
+    left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+    return f"{name}: {done:,}/{total:,}, {rate:,.1f}/s{left}{', ' + note if note else ''}"
 
 
 @contextmanager
@@ -54,12 +71,12 @@ def show_progress(name: str) -> Iterator[PhaseProgress]:
         yield PhaseProgress(name, None)
         return
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total}"),
+        MofNCompleteColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[outcome]}"),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as bar:
         yield PhaseProgress(name, bar)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from stablellava.config.fingerprint import NOT_IN_DATA, changed_settings
 from stablellava.config.loading import dump_config, load_config
 from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
@@ -44,6 +45,22 @@ def existing_run(run: Path | None, overrides: Sequence[str] | None = None) -> tu
 
 
 def save_config(config: RunConfig, layout: RunLayout) -> None:
-    """Write the resolved settings into the run, so that later verbs need only ``--run``."""
+    """Write the resolved settings into the run, so that later verbs need only ``--run``.
+
+    Raises: ConfigError when the run holds data made with other settings.
+    """
+    if layout.config_path.exists() and layout.data_dir.exists():
+        changed = changed_settings(load_config(layout.config_path), config, NOT_IN_DATA)
+        if changed:
+            raise ConfigError(
+                f"{str(layout.root)!r} holds data made with other settings ({'; '.join(changed[:3])}). "
+                "Name another directory with --run, or delete this one."
+            )
     layout.root.mkdir(parents=True, exist_ok=True)
     layout.config_path.write_text(dump_config(config), encoding="utf-8")
+
+
+def load_settings_of(layout: RunLayout, overrides: Sequence[str] | None) -> RunConfig:
+    """Return a run's settings with overrides; the defaults where the directory has none."""
+    saved = layout.config_path
+    return load_config(saved if saved.exists() else None, None, overrides or ())

@@ -16,16 +16,6 @@ NOT_IN_DATA = {
     "training": "happens after the data stand",
     "evaluation": "happens after the data stand",
 }
-NOT_IN_SUITE = {
-    "name": "a label for people",
-    "synthesis.samples_per_capability": "held-out combinations are set apart by hash, however many samples are made",
-    "synthesis.max_rounds": "counts replacement drafts of the training data",
-    "synthesis.shard_size": "cuts the training data into files",
-    "synthesis.num_workers": "seeds come from ids",
-    "training": "happens after the suite stands",
-    "evaluation.max_new_tokens": "concerns the answers, not the questions",
-    "evaluation.batch_size": "concerns the answers, not the questions",
-}
 NOT_IN_STAGE = {
     "name": "a label for people",
     "synthesis.num_workers": "never changes the data",
@@ -39,11 +29,6 @@ NOT_IN_STAGE = {
 def data_fingerprint(config: RunConfig) -> str:
     """Identify the synthesized samples."""
     return _hash_without("data", config, NOT_IN_DATA)
-
-
-def suite_fingerprint(config: RunConfig) -> str:
-    """Identify the generated evaluation items."""
-    return _hash_without("suite", config, NOT_IN_SUITE)
 
 
 def stage_fingerprint(config: RunConfig, stage: StageName) -> str:

@@ -63,6 +63,8 @@ class StageConfig(Settings):
     """Descriptions: first question and answer of a sample. Dialogues: all its turns."""
     train_projector: bool = True
     train_language_model: bool = False
+    freeze_embeddings: bool = False
+    """Leave the language model's word embeddings (and a head tied to them) as they are."""
     num_samples: int | None = Field(default=None, ge=1)
     """Samples drawn (without repeats until all were seen once); None: every sample once per epoch."""
     num_epochs: float = Field(default=1.0, gt=0)
@@ -87,6 +89,8 @@ class ModelSettings(Settings):
     """What the model is assembled from."""
 
     tower: str = "efficientnet-lite0"
+    tower_posterior: bool = False
+    """efficientnet-lite0 only: patches also carry the ImageNet classifier's answer."""
     image_size_px: int = Field(default=128, ge=32)
     language_model: str = "smollm2-135m-instruct"
     """An asset's name or the path of a causal language model that transformers can load."""

@@ -4,7 +4,7 @@ import math
 
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.capabilities import list_capabilities, load_capability
-from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint, suite_fingerprint
+from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint
 from stablellava.config.tree import BackendSettings, RunConfig, StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
@@ -41,7 +41,6 @@ class RunPlan(Record):
     num_items: int
     stages: tuple[StagePlan, ...]
     data_fingerprint: str
-    suite_fingerprint: str
 
 
 def make_plan(config: RunConfig) -> RunPlan:
@@ -73,7 +72,6 @@ def make_plan(config: RunConfig) -> RunPlan:
             _plan_stage("instruct", config.training.instruct, num_samples, stage_fingerprint(config, "instruct")),
         ),
         data_fingerprint=data_fingerprint(config),
-        suite_fingerprint=suite_fingerprint(config),
     )
 
 

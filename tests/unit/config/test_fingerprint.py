@@ -6,12 +6,10 @@ import pytest
 from stablellava.config.fingerprint import (
     NOT_IN_DATA,
     NOT_IN_STAGE,
-    NOT_IN_SUITE,
     changed_settings,
     data_fingerprint,
     flatten,
     stage_fingerprint,
-    suite_fingerprint,
 )
 from stablellava.config.loading import load_config
 from stablellava.config.tree import RunConfig
@@ -51,10 +49,9 @@ def is_excluded(path: str, table: dict[str, str]) -> bool:
     ("fingerprint", "table"),
     [
         (data_fingerprint, NOT_IN_DATA),
-        (suite_fingerprint, NOT_IN_SUITE),
         (lambda config: stage_fingerprint(config, "instruct"), NOT_IN_STAGE),
     ],
-    ids=["data", "suite", "instruct"],
+    ids=["data", "instruct"],
 )
 @pytest.mark.parametrize("path", sorted(LEAVES.keys() - CANNOT_VARY))
 def test_a_setting_counts_exactly_when_no_table_excludes_it(
@@ -66,7 +63,7 @@ def test_a_setting_counts_exactly_when_no_table_excludes_it(
     assert (fingerprint(changed) == fingerprint(RunConfig())) == is_excluded(path, table)
 
 
-@pytest.mark.parametrize("table", [NOT_IN_DATA, NOT_IN_SUITE, NOT_IN_STAGE])
+@pytest.mark.parametrize("table", [NOT_IN_DATA, NOT_IN_STAGE])
 def test_every_exclusion_names_a_setting_and_a_reason(table: dict[str, str]) -> None:
     for name, reason in table.items():
         assert any(is_excluded(path, {name: reason}) for path in LEAVES), name
@@ -83,7 +80,7 @@ def test_align_does_not_depend_on_instruct() -> None:
 def test_the_products_of_one_config_differ_from_each_other() -> None:
     config = RunConfig()
 
-    prints = {data_fingerprint(config), suite_fingerprint(config), stage_fingerprint(config, "align")}
+    prints = {data_fingerprint(config), stage_fingerprint(config, "align"), stage_fingerprint(config, "instruct")}
 
     assert len(prints) == 3
 

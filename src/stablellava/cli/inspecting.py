@@ -1,0 +1,117 @@
+"""Verb: inspect."""
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stablellava.cli.options import JsonOption, RunOption
+
+if TYPE_CHECKING:
+    from stablellava.store.layout import RunLayout
+
+CapabilityOption = Annotated[
+    str | None, typer.Option("--capability", "-k", help="Only this one; by default all.", metavar="NAME")
+]
+NumOption = Annotated[int, typer.Option("-n", "--num", min=1, help="How many to show.")]
+
+
+class Subject(StrEnum):
+    """What to look at."""
+
+    samples = "samples"
+    rejects = "rejects"
+    coverage = "coverage"
+
+
+def inspect(
+    subject: Annotated[Subject, typer.Argument(help="What to look at.")],
+    run: RunOption = None,
+    capability: CapabilityOption = None,
+    num: NumOption = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at what a run kept, what it dropped and why, and how evenly it covers what was asked for.
+
+    Example: stablellava inspect rejects --run runs/demo --capability abnormal -n 10
+    """
+    from stablellava.cli.output import print_result
+    from stablellava.cli.runs import existing_run
+    from stablellava.core.errors import ConfigError
+    from stablellava.core.suggesting import suggest_name
+
+    settings, layout = existing_run(run)
+    chosen = settings.synthesis.capabilities
+    if capability is not None and capability not in chosen:
+        raise ConfigError(f"this run has no capability {capability!r}. {suggest_name(capability, chosen)}")
+    show = {Subject.samples: _samples, Subject.rejects: _rejects, Subject.coverage: _coverage}[subject]
+    result, renderables = show(layout, (capability,) if capability else chosen, num)
+    print_result(result, as_json, *renderables)
+
+
+def _samples(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
+    from stablellava.store.images import image_path
+    from stablellava.store.shards import read_samples
+
+    wanted = (sample for sample in read_samples(layout.data_dir) if sample.draft.capability in capabilities)
+    samples = list(islice(wanted, num))
+    lines: list[str] = []
+    for sample in samples:
+        draft = sample.draft
+        lines.append(f"{draft.capability}: {draft.keyword} ({draft.setting or 'no setting'})  {sample.sample_id}")
+        for prompt, painting in zip(draft.prompts, sample.paintings, strict=True):
+            lines += [f"  prompt  {prompt.bracketed}", f"  picture {image_path(layout.data_dir, painting.sha256)}"]
+        lines += [f"  {turn.speaker:9} {turn.text}" for turn in draft.turns]
+        lines.append("")
+    return {"samples": [sample.model_dump(mode="json") for sample in samples]}, [_plain("\n".join(lines))]
+
+
+def _rejects(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
+    from stablellava.cli.tables import text_table
+    from stablellava.store.shards import read_rejected
+
+    rejects = [reject for reject in read_rejected(layout.data_dir) if reject.capability in capabilities]
+    counts = _count((reject.stage, reject.reason) for reject in rejects)
+    table = text_table(("stage", "reason", "count"), [(*key, f"{count:,}") for key, count in counts.items()])
+    lines = [f"{r.capability}: {r.keyword}: {r.reason} {r.detail}".rstrip() for r in rejects[:num]]
+    result = {
+        "num_rejects": len(rejects),
+        "by_reason": [{"stage": stage, "reason": reason, "count": n} for (stage, reason), n in counts.items()],
+        "rejects": [reject.model_dump(mode="json") for reject in rejects[:num]],
+    }
+    return result, [table, _plain("\n".join(lines))]
+
+
+def _coverage(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
+    from stablellava.capabilities import load_capability
+    from stablellava.cli.tables import text_table
+    from stablellava.store.shards import read_samples
+    from stablellava.synthesis.coverage import measure_coverage
+
+    loaded = [load_capability(name) for name in capabilities]
+    entries = measure_coverage(read_samples(layout.data_dir), loaded)
+    rows = [
+        (
+            entry.capability,
+            f"{entry.num_samples:,}",
+            f"{entry.num_keywords - len(entry.missing)}/{entry.num_keywords}",
+            str(len(entry.settings)),
+            ", ".join(f"{name} {count}" for name, count in islice(entry.keywords.items(), num)),
+        )
+        for entry in entries
+    ]
+    table = text_table(("capability", "samples", "keywords", "settings", "rarest keywords"), rows)
+    return {"coverage": [entry.model_dump(mode="json") for entry in entries]}, [table]
+
+
+def _count(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    return dict(sorted(Counter(keys).items(), key=lambda entry: (-entry[1], entry[0])))
+
+
+def _plain(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(text)

@@ -1,0 +1,42 @@
+"""Results of the rooms below as tables for a terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+if TYPE_CHECKING:  # pydantic records of rooms that cost time to import
+    from stablellava.evaluation.tables import Table as Rows
+    from stablellava.synthesis.reporting import SynthesisReport
+
+_MAX_REASONS = 3
+
+
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:
+    """Return a table whose first column is text and whose others are figures."""
+    table = Table(title=title or None, title_justify="left")
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def result_table(rows: "Rows") -> RenderableType:
+    """Return an evaluation's table with its notes below."""
+    return Group(text_table(rows.headers, rows.rows, rows.title), *rows.notes, "")
+
+
+def synthesis_table(report: "SynthesisReport") -> RenderableType:
+    """Return what was kept and dropped per capability, and how fast."""
+    rows = []
+    for name, counts in report.counts.items():
+        reasons = sorted(counts.rejected.items(), key=lambda entry: -entry[1])[:_MAX_REASONS]
+        named = ", ".join(f"{reason} {count}" for reason, count in reasons)
+        rows.append((name, f"{counts.accepted:,}", f"{sum(counts.rejected.values()):,}", named))
+    done = (
+        f"{report.num_accepted:,} samples kept, {report.num_rejected:,} dropped, {report.num_painted:,} painted "
+        f"in {report.seconds:.1f} s ({report.samples_per_second:,.1f} samples/s) -> {report.data_dir}"
+    )
+    return Group(text_table(("capability", "kept", "dropped", "most frequent reasons"), rows), done)

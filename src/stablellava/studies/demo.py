@@ -1,0 +1,85 @@
+"""The demo: the whole loop as one function, from nothing to a before-and-after table.
+
+Paper: 2308.10253v1, figure 6 (per capability, with and without training on synthesized dialogues).
+Departs: before is the model after the align stage, so both have seen the same pictures' descriptions.
+"""
+
+from pathlib import Path
+
+from stablellava.config.tree import RunConfig, StageName
+from stablellava.core.record import Record
+from stablellava.core.score import EvalLog
+from stablellava.evaluation.capability_benchmark import evaluate_suite
+from stablellava.evaluation.comparing import Comparison, Gap, compare_logs, compare_suites
+from stablellava.evaluation.contamination import check_contamination, ensure_clean
+from stablellava.evaluation.suites import load_suite
+from stablellava.model.answering import LocalAnswerer
+from stablellava.store.layout import RunLayout
+from stablellava.store.shards import read_samples
+from stablellava.studies.timing import PhaseClock, PhaseTime, ShowPhase
+from stablellava.synthesis.suites import make_suite
+from stablellava.synthesis.synthesizing import synthesize
+from stablellava.training.stages import train_stage
+
+GENERATED, PHOTOS = "generated", "photos"
+
+
+class DemoResult(Record):
+    """What the demo found."""
+
+    run_dir: str
+    num_samples: int
+    generated: Comparison
+    photos: Comparison | None = None
+    gap: Gap | None = None
+    """The model after instruct, on generated items and on photos."""
+    phases: tuple[PhaseTime, ...]
+
+
+def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: Path | None = None) -> DemoResult:
+    """Synthesize, train and measure; every phase goes on from what an earlier call left.
+
+    Raises: what the phases raise; nothing is caught here.
+    """
+    clock = PhaseClock(layout.timing_path, show)
+    with clock.phase("synthesize") as display:
+        data = synthesize(config, layout, display.show_synthesis)
+    with clock.phase("make suite") as display:
+        make_suite(config, layout, display.show_synthesis)
+    _ensure_held_out(layout)
+    suites = {GENERATED: layout.suite_dir(GENERATED)}
+    if photos_dir:
+        suites[PHOTOS] = photos_dir
+    logs: dict[tuple[str, StageName], EvalLog] = {}
+    stages: tuple[StageName, ...] = ("align", "instruct")
+    for stage in stages:
+        with clock.phase(f"train {stage}") as display:
+            train_stage(config, layout, stage, display.show_training)
+        answerer = LocalAnswerer(layout.model_dir(stage), config.evaluation)
+        for suite, folder in suites.items():
+            log_path = layout.eval_log_path(suite, stage)
+            with clock.phase(f"evaluate {stage} on {suite}") as display:
+                logs[suite, stage] = evaluate_suite(
+                    folder,
+                    answerer,
+                    suite,
+                    log_path=log_path,
+                    batch_size=config.evaluation.batch_size,
+                    progress=display.show_answers,
+                )
+    comparisons = {suite: compare_logs(logs[suite, "align"], logs[suite, "instruct"]) for suite in suites}
+    gap = compare_suites(logs[GENERATED, "instruct"], logs[PHOTOS, "instruct"]) if photos_dir else None
+    return DemoResult(
+        run_dir=str(layout.root),
+        num_samples=data.num_accepted,
+        generated=comparisons[GENERATED],
+        photos=comparisons.get(PHOTOS),
+        gap=gap,
+        phases=clock.phases,
+    )
+
+
+def _ensure_held_out(layout: RunLayout) -> None:
+    """Raise RecordError if training would see a combination or a picture that is asked about."""
+    items = load_suite(layout.suite_dir(GENERATED)).items
+    ensure_clean(check_contamination(items, read_samples(layout.data_dir)))
