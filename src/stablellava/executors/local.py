@@ -154,7 +154,7 @@ def _serve(pipe: Connection, build_task: Callable[..., Callable[[Any], Any]], bu
             item = pipe.recv()
             try:
                 task = task or build_task(*build_args)
-                answer = (None, task(item))
+                answer: tuple[Exception | None, Any] = (None, task(item))
             except Exception as exc:  # every error of a task belongs to the caller
                 answer = (_portable(exc), None)
             pipe.send(answer)

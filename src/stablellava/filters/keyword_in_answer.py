@@ -23,6 +23,9 @@ class KeywordInAnswer:
 
     def _is_named(self, candidate: Candidate) -> bool:
         keyword = candidate.keyword
+        if not keyword.name:
+            # Rows made elsewhere may come without one.
+            return True
         answers = " . ".join(turn.text for turn in candidate.draft.turns if turn.speaker == "assistant")
         phrases = (keyword.name, *keyword.synonyms, *keyword.accepted_answers)
         if any(contains_phrase(answers, phrase) for phrase in phrases):

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stablellava.core.capability import Capability
+from stablellava.core.capability import Capability, Keyword
 from stablellava.core.errors import RecordError
 from stablellava.core.sample import Rejected, Sample, ShardManifest
 from stablellava.executors.local import LocalExecutor
 from stablellava.filters.base import Candidate, count_reasons
+from stablellava.store.card import write_card
 from stablellava.store.cleaning import remove_leftovers
 from stablellava.store.images import image_path
 from stablellava.store.manifest import CapabilityCounts, DataManifest, write_manifest
@@ -155,7 +156,7 @@ class RoundLoop:
 
     def _candidate(self, sample: Sample) -> Candidate:
         capability = self._capabilities[sample.draft.capability]
-        keyword = capability.find_keyword(sample.draft.keyword) or capability.keywords[0]
+        keyword = capability.find_keyword(sample.draft.keyword) or Keyword(name=sample.draft.keyword)
         return Candidate(sample.draft, keyword, sample.paintings)
 
     def _count(self, manifest: ShardManifest, outcomes: Sequence[Outcome]) -> None:
@@ -197,6 +198,8 @@ class RoundLoop:
         manifest = self._manifest.model_copy(
             update={"complete": True, "counts": counts, "unfilled": unfilled, "shards": tuple(state.shards)}
         )
+        coverage = measure_coverage(state.samples, tuple(self._capabilities.values()))
+        write_card(self._data_dir, manifest, {entry.capability: entry.keywords for entry in coverage})
         write_manifest(self._data_dir, manifest)
         seconds = time.perf_counter() - self._started
         return SynthesisReport(
@@ -207,7 +210,7 @@ class RoundLoop:
             counts=counts,
             rejected_by_reason=count_reasons(state.rejects),
             unfilled=unfilled,
-            coverage=measure_coverage(state.samples, tuple(self._capabilities.values())),
+            coverage=coverage,
             num_painted=state.num_painted,
             num_resumed_shards=state.num_resumed,
             num_removed_images=num_removed,

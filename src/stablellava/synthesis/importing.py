@@ -1,0 +1,203 @@
+"""Rows that others made, painted and verified like our own drafts.
+
+Rows with pictures (LLaVA) keep them: each is decoded, stored by content and the dialogue's form is checked.
+Rows without (the released StableLLaVA files) are painted from their prompts. Nothing is drafted anew for what
+falls out; the report says how much did and why.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stablellava.backends.catalog import build_backend
+from stablellava.backends.protocols import Painter
+from stablellava.capabilities import list_capabilities
+from stablellava.config.tree import RunConfig
+from stablellava.core.capability import Capability, Keyword
+from stablellava.core.draft import CallStamp
+from stablellava.core.errors import ConfigError
+from stablellava.core.ids import hash_id
+from stablellava.core.record import Record
+from stablellava.core.sample import Painting, Rejected
+from stablellava.core.suggesting import suggest_name
+from stablellava.store.images import PictureRefused, read_picture, resolve_inside, store_image
+from stablellava.store.imports import ImportedFile, ImportedRow, read_rows, reject_row
+from stablellava.store.layout import RunLayout
+from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
+from stablellava.store.shards import read_rejected, read_samples
+from stablellava.synthesis.making import ImportedDraft, MakerSetup, ShardTask
+from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
+from stablellava.synthesis.rounds import RoundLoop
+from stablellava.synthesis.synthesizing import Material, data_settings, load_material
+
+_COLORS = frozenset(
+    {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray", "grey"}
+)
+
+
+class ImportReport(Record):
+    """What became of the rows."""
+
+    synthesis: SynthesisReport
+    num_rows: int
+    num_exact_duplicates: int
+    """Rows that repeat the content of an earlier row of their file."""
+    num_keywords: int
+    """Distinct bracketed keywords of the good rows; 0 for rows that came with pictures."""
+    num_drawable_keywords: int
+    """Of these, how many the painter drew at least once so that the check agreed."""
+    not_drawable: dict[str, tuple[str, ...]]
+    """Reason -> keywords, sorted."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    capability: Capability
+    file: ImportedFile
+
+
+def import_rows(
+    paths: Sequence[Path],
+    config: RunConfig,
+    layout: RunLayout,
+    capability: str | None = None,
+    image_dir: Path | None = None,
+    progress: ProgressCallback | None = None,
+    material: Material | None = None,
+) -> ImportReport:
+    """Take the rows of the files into ``layout.data_dir``.
+
+    Args:
+        paths: .json or .json.gz files; a file named after a capability belongs to it.
+        config: seed, painter, picture size and processes of the run.
+        layout: the run; its data folder must be empty or of this very import.
+        capability: overrides what the files' names say.
+        image_dir: where LLaVA rows' pictures are; the file's own folder if None.
+        progress: called after every shard.
+        material: capability tables; the built-in ones if None.
+
+    Raises: RecordError (unreadable file, folder of another run, full disk), ConfigError, BackendMissing,
+        BackendFailed.
+    """
+    names = [capability or _capability_of(path) for path in paths]
+    material = material or load_material(names)
+    _refuse_equal_names(paths)
+    tables = {entry.name: entry for entry in material.capabilities}
+    sources = [_Source(tables[name], read_rows(path, name)) for path, name in zip(paths, names, strict=True)]
+    painter: Painter = build_backend("painter", config.synthesis.painter.backend, config.synthesis.painter.options)
+    inputs = {
+        "schema_version": DATA_SCHEMA_VERSION,
+        "purpose": "import",
+        "seed": config.seed,
+        "settings": data_settings(config.synthesis),
+        "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
+        "painter_revision": str(getattr(painter, "revision", "")),
+    }
+    with lock_folder(layout.data_dir):
+        manifest = open_manifest(layout.data_dir, inputs, painter.attribution)
+        tasks = [task for source in sources for task in _tasks_of(source, config, layout, image_dir)]
+        setup = MakerSetup(layout.data_dir, config.synthesis, material.lexicon, has_writer=False)
+        num_rows = sum(len(source.file.rows) for source in sources)
+        loop = RoundLoop(manifest, setup, material.capabilities, num_rows, progress)
+        report = loop.run_once(tasks)
+    return _report(report, sources, layout)
+
+
+def _capability_of(path: Path) -> str:
+    name = _stem_of(path)
+    if name not in list_capabilities():
+        raise ConfigError(
+            f"{path.name} is not named after a capability; name one. {suggest_name(name, list_capabilities())}"
+        )
+    return name
+
+
+def _refuse_equal_names(paths: Sequence[Path]) -> None:
+    names = Counter(_stem_of(path) for path in paths)
+    repeated = sorted(name for name, count in names.items() if count > 1)
+    if repeated:
+        raise ConfigError(f"several files are named {repeated[0]!r}; rename them or import them one by one")
+
+
+def _stem_of(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".json")
+
+
+def _tasks_of(source: _Source, config: RunConfig, layout: RunLayout, image_dir: Path | None) -> list[ShardTask]:
+    size = config.synthesis.shard_size
+    stem = _stem_of(source.file.path)
+    folder = image_dir or source.file.path.parent
+    tasks = []
+    for start in range(0, len(source.file.rows), size):
+        entries = tuple(
+            row if isinstance(row, Rejected) else _take(row, source.capability, folder, layout)
+            for row in source.file.rows[start : start + size]
+        )
+        tasks.append(ShardTask(f"{source.capability.name}/{stem}-{start // size:05d}", imported=entries))
+    return tasks
+
+
+def _take(row: ImportedRow, capability: Capability, image_dir: Path, layout: RunLayout) -> ImportedDraft | Rejected:
+    keyword = find_keyword(capability, row.draft.keyword)
+    try:
+        paintings = tuple(_store_picture(image_dir, name, row, index, layout) for index, name in enumerate(row.images))
+    except PictureRefused as exc:
+        return reject_row(exc, row.draft.draft_id, capability.name, row.draft.keyword)
+    return ImportedDraft(row.draft, keyword, paintings)
+
+
+def _store_picture(image_dir: Path, name: str, row: ImportedRow, index: int, layout: RunLayout) -> Painting:
+    where = f"row {row.number}"
+    data, picture = read_picture(resolve_inside(image_dir, name, where), where)
+    store_image(layout.data_dir, data, picture)
+    return Painting(
+        painting_id=hash_id(row.draft.draft_id, "picture", index),
+        sha256=picture.sha256,
+        width_px=picture.width_px,
+        height_px=picture.height_px,
+        seed=0,
+        perceptual_hash=picture.perceptual_hash,
+        drawn=None,
+        stamp=CallStamp(backend="import"),
+    )
+
+
+def find_keyword(capability: Capability, name: str) -> Keyword:
+    """Return the capability's keyword of that name or synonym, else one made from the phrase."""
+    for keyword in capability.keywords:
+        if name in (keyword.name, *keyword.synonyms):
+            return keyword
+    first, _, rest = name.partition(" ")
+    if rest and first in _COLORS:
+        return Keyword(name=name, subject=rest, answer=first)
+    return Keyword(name=name)
+
+
+def _report(report: SynthesisReport, sources: Sequence[_Source], layout: RunLayout) -> ImportReport:
+    rows = [row for source in sources for row in source.file.rows]
+    wanted = {(row.draft.capability, row.draft.keyword) for row in rows if isinstance(row, ImportedRow)}
+    wanted = {pair for pair in wanted if pair[1]}
+    drawn = {(sample.draft.capability, sample.draft.keyword) for sample in read_samples(layout.data_dir)}
+    reasons: dict[tuple[str, str], Counter[str]] = {}
+    for rejected in read_rejected(layout.data_dir):
+        pair = (rejected.capability, rejected.keyword)
+        if any(verdict.filter_name == "keyword_drawn" and verdict.kept for verdict in rejected.verdicts):
+            # Something else was wrong with it; the keyword itself was drawn.
+            drawn.add(pair)
+        elif pair in wanted:
+            reasons.setdefault(pair, Counter())[rejected.reason] += 1
+    not_drawable: dict[str, list[str]] = {}
+    for pair in sorted(wanted - drawn):
+        counts = reasons.get(pair, Counter({"unknown": 1}))
+        reason = min(counts, key=lambda name: (-counts[name], name))
+        not_drawable.setdefault(reason, []).append(pair[1])
+    return ImportReport(
+        synthesis=report,
+        num_rows=len(rows),
+        num_exact_duplicates=sum(source.file.num_exact_duplicates for source in sources),
+        num_keywords=len(wanted),
+        num_drawable_keywords=len(wanted & drawn),
+        not_drawable={reason: tuple(names) for reason, names in sorted(not_drawable.items())},
+    )
