@@ -125,7 +125,7 @@ def test_multi_image_exemplars_show_as_many_pictures_as_the_capability_allows(na
 
 
 @every_capability
-def test_exemplar_dialogues_have_two_to_eight_turns_and_differ(name: str) -> None:
+def test_exemplar_dialogues_have_two_to_six_turns_and_differ(name: str) -> None:
     dialogues = [exemplar.turns for exemplar in load_capability(name).dialogue_exemplars]
-    assert all(2 <= len(turns) <= 8 for turns in dialogues)
+    assert all(2 <= len(turns) <= 6 for turns in dialogues)
     assert len({turns[0] for turns in dialogues}) == len(dialogues)
