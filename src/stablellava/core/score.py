@@ -68,6 +68,8 @@ class EvalLog(Record):
 
     schema_version: int = 1
     suite: str
+    suite_dir: str = ""
+    """Where the pictures lay when they were asked about, for whoever wants to see them again."""
     model: str
     model_fingerprint: str
     data_fingerprint: str

@@ -49,6 +49,7 @@ def evaluate_suite(
     entries = tuple(_entry(item, collector) for item in checked.items)
     log = EvalLog(
         suite=suite_name,
+        suite_dir=str(checked.folder.resolve()),
         model=answerer.name,
         model_fingerprint=answerer.fingerprint,
         data_fingerprint=checked.fingerprint,
