@@ -17,6 +17,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "preview": synthesize.preview,
     "synthesize": synthesize.synthesize,
     "inspect": inspecting.inspect,
+    "import": exchange.import_rows,
     "export": exchange.export_samples,
     "train": training.train,
     "evaluate": evaluating.evaluate,

@@ -2,11 +2,18 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stablellava.cli.options import JsonOption, RunOption
+from stablellava.cli.options import ConfigOption, JsonOption, PresetOption, RunOption
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from stablellava.synthesis.importing import ImportReport
+
+_MAX_KEYWORDS_SHOWN = 12
 
 
 class ExportForm(StrEnum):
@@ -15,6 +22,45 @@ class ExportForm(StrEnum):
     llava = "llava"
     messages = "messages"
     parquet = "parquet"
+
+
+def import_rows(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="JSON files, plain or .gz; settings to change may follow.", metavar="FILE... [KEY.PATH=VALUE]"
+        ),
+    ],
+    run: RunOption = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    capability: Annotated[
+        str | None,
+        typer.Option("--capability", "-k", help="What the rows are about; by default the file's name.", metavar="NAME"),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Where the pictures lie; by default beside the file.", metavar="DIR")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take rows that others made: LLaVA JSON with pictures, or the released StableLLaVA JSON, which is painted.
+
+    Every row is verified like our own; what is dropped keeps its reason.
+
+    Example: stablellava import animal.json.gz food.json.gz --run runs/released
+    """
+    from stablellava.cli.output import print_result
+    from stablellava.cli.progress import show_progress
+    from stablellava.cli.runs import RUNS_DIR, open_run, save_config
+    from stablellava.synthesis.importing import import_rows as run_import
+
+    overrides = [name for name in files if "=" in name and not Path(name).exists()]
+    paths = [Path(name) for name in files if name not in overrides]
+    settings, layout = open_run(config, preset, run or RUNS_DIR / "import", overrides)
+    save_config(settings, layout)
+    with show_progress("import") as bar:
+        report = run_import(paths, settings, layout, capability, images, bar.show_synthesis)
+    print_result(report.model_dump(mode="json"), as_json, *_describe_import(report))
 
 
 def export_samples(
@@ -37,3 +83,17 @@ def export_samples(
     report = exports.export_samples(layout.data_dir, out or layout.root / "export" / form.value, form.value)
     told = f"{report.num_samples:,} samples with {report.num_images:,} pictures -> {report.path}"
     print_result(report.model_dump(mode="json"), as_json, told)
+
+
+def _describe_import(report: "ImportReport") -> "list[RenderableType]":
+    from stablellava.cli.tables import synthesis_table
+
+    lines: list[RenderableType] = [synthesis_table(report.synthesis)]
+    lines.append(f"{report.num_rows:,} rows, of them {report.num_exact_duplicates:,} exact duplicates")
+    if report.num_keywords:
+        num, total = report.num_drawable_keywords, report.num_keywords
+        lines.append(f"{num:,} of {total:,} distinct keywords can be drawn ({100 * num / total:.0f} %)")
+    for reason, keywords in report.not_drawable.items():
+        more = ", ..." if len(keywords) > _MAX_KEYWORDS_SHOWN else ""
+        lines.append(f"not drawn, {reason} ({len(keywords)}): {', '.join(keywords[:_MAX_KEYWORDS_SHOWN])}{more}")
+    return lines
