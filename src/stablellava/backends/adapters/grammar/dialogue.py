@@ -9,9 +9,10 @@ from stablellava.backends.adapters.grammar.script import Script
 from stablellava.core.draft import DraftRequest, Turn
 
 _ARROW = " => "
+_MAX_EXCHANGES = 4
 _EXCHANGE_COUNTS = (1, 2, 2, 3, 3, 3, 4, 4)
 _FIRST_ANSWER_WORDS = range(8, 26)
-_MAX_TRIES = 8
+_MAX_TRIES = 16
 _WORD = re.compile(r"[a-z]{3,}")
 _MAY_REPEAT = frozenset({"the", "and", "are", "its", "with", "this", "that", "his", "her"})
 
@@ -20,23 +21,31 @@ def write_dialogue(
     request: DraftRequest, script: Script, plan: Plan, prompt: str, rng: random.Random
 ) -> tuple[Turn, ...]:
     """Return one to four exchanges; every picture is shown in the first turn, or one per exchange for steps."""
-    num_images = max(1, len(request.keyword.parts))
-    if num_images > 1 and "step" in script.grammar:
-        return _write_steps(request, script, plan, rng)
     grammar = script.grammar
+    num_images = max(1, len(request.keyword.parts))
+    if num_images > 1 and "step" in grammar:
+        return _write_steps(request, script, plan, prompt, rng)
     turns = [
         Turn(speaker="user", text=grammar.expand("describe", plan.slots, rng), images=tuple(range(num_images))),
         Turn(speaker="assistant", text=_write_description(script, plan.slots, rng)),
     ]
-    slots = with_alternatives(request, script, plan, prompt, rng)
-    options = list(grammar.usable("follow_ups", slots))
-    for _ in range(rng.choice(_EXCHANGE_COUNTS) - 1):
-        if not options:
-            break
-        drawn = options.pop(_draw_index(options, rng))
-        slots = with_alternatives(request, script, plan, prompt, rng)
-        _append_exchange(turns, grammar.expand_raw(drawn.symbols[0], slots, rng))
+    _follow_up(turns, rng.choice(_EXCHANGE_COUNTS) - 1, request, script, plan, prompt, rng)
     return tuple(turns)
+
+
+def _follow_up(
+    turns: list[Turn], count: int, request: DraftRequest, script: Script, plan: Plan, prompt: str, rng: random.Random
+) -> None:
+    """Append as many exchanges of different kinds as asked for, or as the rules can fill."""
+    if count < 1:
+        return
+    slots = with_alternatives(request, script, plan, prompt, rng)
+    options = list(script.grammar.usable("follow_ups", slots))
+    for number in range(min(count, len(options))):
+        drawn = options.pop(_draw_index(options, rng))
+        if number:
+            slots = with_alternatives(request, script, plan, prompt, rng)
+        _append_exchange(turns, script.grammar.expand_raw(drawn.symbols[0], slots, rng))
 
 
 def with_alternatives(request: DraftRequest, script: Script, plan: Plan, prompt: str, rng: random.Random) -> Slots:
@@ -68,10 +77,11 @@ def _add_pair(slots: Slots, suffix: str, right: str, wrong: str, rng: random.Ran
 
 def _write_description(script: Script, slots: Slots, rng: random.Random) -> str:
     """Return the least faulty of a few tries: no word twice, neither curt nor long-winded."""
+    given = _MAY_REPEAT.union(_WORD.findall(f"{slots['keyword']} {slots.get('note', '')}".lower()))
     best, fewest = "", -1
     for _ in range(_MAX_TRIES):
         text = script.grammar.expand("description", slots, rng)
-        faults = _count_faults(text)
+        faults = _count_faults(text, given)
         if fewest < 0 or faults < fewest:
             best, fewest = text, faults
         if faults == 0:
@@ -79,8 +89,8 @@ def _write_description(script: Script, slots: Slots, rng: random.Random) -> str:
     return best
 
 
-def _count_faults(text: str) -> int:
-    words = [word for word in _WORD.findall(text.lower()) if word not in _MAY_REPEAT]
+def _count_faults(text: str, may_repeat: frozenset[str]) -> int:
+    words = [word for word in _WORD.findall(text.lower()) if word not in may_repeat]
     repeats = len(words) - len(set(words))
     return repeats + (len(text.split()) not in _FIRST_ANSWER_WORDS)
 
@@ -100,11 +110,16 @@ def _append_exchange(turns: list[Turn], exchange: str, images: tuple[int, ...] =
     turns.append(Turn(speaker="assistant", text=tidy(answer)))
 
 
-def _write_steps(request: DraftRequest, script: Script, plan: Plan, rng: random.Random) -> tuple[Turn, ...]:
+def _write_steps(
+    request: DraftRequest, script: Script, plan: Plan, prompt: str, rng: random.Random
+) -> tuple[Turn, ...]:
+    """Return one exchange per picture, and a question about them all where there is room."""
     turns: list[Turn] = []
-    for index, part in enumerate(request.keyword.parts):
-        slots = {**plan.slots, "part": part, f"step{index + 1}": ""}
-        if index == len(request.keyword.parts) - 1:
+    num_steps = len(request.keyword.parts)
+    for index in range(num_steps):
+        slots = {**plan.slots, "step": plan.slots[f"part{index + 1}"], f"step{index + 1}": ""}
+        if index == num_steps - 1:
             slots["last_step"] = ""
         _append_exchange(turns, script.grammar.expand_raw("step", slots, rng), (index,))
+    _follow_up(turns, rng.randint(0, max(0, _MAX_EXCHANGES - num_steps)), request, script, plan, prompt, rng)
     return tuple(turns)

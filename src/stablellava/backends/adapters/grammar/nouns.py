@@ -125,6 +125,8 @@ def with_article(article: str, phrase: str) -> str:
     counted = phrase.split(" ", 1)[0].lower() in COUNT_WORDS
     if head in _tables().partitive_of and not counted:
         return f"{article} {_tables().partitive_of[head]} of {phrase}"
+    if phrase.startswith(("a ", "an ", "the ")):
+        return phrase
     if article == "the":
         return f"the {phrase}"
     if counted or head in _tables().mass or is_plural(phrase):

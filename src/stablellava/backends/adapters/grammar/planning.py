@@ -98,7 +98,18 @@ def _given_slots(request: DraftRequest, tables: SharedTables) -> Slots:
     first, _, rest = slots["place"].partition(" ")
     if first in _PREPOSITIONS and rest:
         slots["scenery"] = rest
+    _add_parts(slots, keyword.parts, tables)
     return slots
+
+
+def _add_parts(slots: Slots, parts: tuple[str, ...], tables: SharedTables) -> None:
+    """Number the pictures: "dog, on the beach" gives the slots part1 and way1."""
+    for index, part in enumerate(parts, start=1):
+        thing, _, way = part.partition(", ")
+        slots[f"part{index}"] = slots["last_part"] = thing
+        if way:
+            is_place = way.partition(" ")[0] in _PREPOSITIONS
+            slots[f"way{index}"] = way if is_place else tables.say_look(way)
 
 
 def _draw(symbol: str, script: Script, slots: Slots, rng: random.Random) -> str | None:
@@ -109,17 +120,24 @@ def _draw(symbol: str, script: Script, slots: Slots, rng: random.Random) -> str 
 
 
 def _add_features(slots: Slots, features: tuple[str, ...], tables: SharedTables, rng: random.Random) -> None:
-    if not features:
+    """Draw one to three features that suit the place, of light at most one."""
+    fitting = [feature for feature in features if not tables.clashes(feature, slots["place"])]
+    drawn: list[str] = []
+    for feature in rng.sample(fitting, k=min(rng.choice(_FEATURE_COUNTS), len(fitting))):
+        if not (tables.is_light(feature) and any(map(tables.is_light, drawn))):
+            drawn.append(feature)
+    if not drawn:
         return
-    drawn = rng.sample(features, k=min(rng.choice(_FEATURE_COUNTS), len(features)))
     slots["features"] = ", ".join(drawn)
     for feature in drawn:
-        said = tables.say_feature(feature)
-        if said is None:
+        link = tables.link_of(feature)
+        if link is None:
             continue
-        slots.setdefault("feature", said)
+        slots.setdefault("feature", f"{link} {feature}")
         slots.setdefault("detail", feature)
-        if feature.rsplit(" ", 1)[-1] in tables.light_words:
+        if link == "in":
+            slots.setdefault("feature_in", f"in {feature}")
+        if tables.is_light(feature):
             slots.setdefault("light", feature)
 
 

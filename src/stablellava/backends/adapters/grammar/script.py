@@ -33,7 +33,7 @@ class Script:
         self._others: dict[str, tuple[Keyword, ...]] = {}
 
     def other_keywords(self, keyword: Keyword) -> tuple[Keyword, ...]:
-        """Return the keywords that are surely wrong for a picture of this one: other group, other words."""
+        """Return the keywords that are surely wrong for a picture of this one: rivals or other groups, other words."""
         if keyword.name not in self._others:
             self._others[keyword.name] = tuple(
                 other for other in self.capability.keywords if _is_surely_other(keyword, other)
@@ -89,6 +89,8 @@ def _form_rules(capability: Capability) -> dict[str, tuple[str, ...]]:
 
 def _is_surely_other(keyword: Keyword, other: Keyword) -> bool:
     if other.name == keyword.name or (keyword.group and other.group == keyword.group):
+        return False
+    if keyword.rivals and other.name not in keyword.rivals:
         return False
     own = (keyword.name, *keyword.synonyms, *keyword.accepted_answers)
     wrong = (other.short_answer, *other.synonyms, *other.accepted_answers)

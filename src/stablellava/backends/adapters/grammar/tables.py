@@ -22,6 +22,7 @@ class SharedTables:
     looks: dict[str, str]
     feature_links: dict[str, str]
     light_words: frozenset[str]
+    feature_clashes: tuple[tuple[frozenset[str], frozenset[str]], ...]
     pronouns: dict[str, tuple[str, ...]]
     colors: frozenset[str]
     revision: str
@@ -34,10 +35,19 @@ class SharedTables:
         """Return the style as a sentence says it."""
         return self.looks.get(style, f"in {style}" if style.endswith(" style") else f"in the {style} style")
 
-    def say_feature(self, feature: str) -> str | None:
-        """Return the visual feature as a sentence says it, or None if it is no noun ("highly detailed")."""
-        link = self.feature_links.get(feature.rsplit(" ", 1)[-1])
-        return f"{link} {feature}" if link else None
+    def link_of(self, feature: str) -> str | None:
+        """Return the preposition that joins the feature to a sentence, or None if it is no noun ("highly detailed")."""
+        return self.feature_links.get(feature.rsplit(" ", 1)[-1])
+
+    def is_light(self, feature: str) -> bool:
+        """Tell whether the feature says how the picture is lit."""
+        return feature.rsplit(" ", 1)[-1] in self.light_words
+
+    def clashes(self, feature: str, place_phrase: str) -> bool:
+        """Tell whether the feature cannot be had in the place ("morning light" in space)."""
+        return any(
+            place_phrase in places and not words.isdisjoint(feature.split()) for places, words in self.feature_clashes
+        )
 
     def are_similar_places(self, one: str, other: str) -> bool:
         """Tell whether a picture could leave open which of the two it shows."""
@@ -56,6 +66,9 @@ def shared_tables() -> SharedTables:
         looks=dict(raw["looks"]),
         feature_links={word: link for link, words in raw["feature_links"].items() for word in words},
         light_words=frozenset(raw["light_words"]),
+        feature_clashes=tuple(
+            (frozenset(clash["places"]), frozenset(clash["words"])) for clash in raw["feature_clashes"]
+        ),
         pronouns={person: tuple(words) for person, words in raw["pronouns"].items()},
         colors=frozenset(raw["colors"]),
         revision=hash_id(_ENGINE_VERSION, source.decode()),

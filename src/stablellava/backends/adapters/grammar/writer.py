@@ -35,7 +35,11 @@ class GrammarWriter:
         rng = random.Random(request.seed)  # noqa: S311 - variety, not secrecy
         plan = draw_plan(request, script, rng)
         texts = _write_prompts(request, script, plan, rng)
-        attributes = [(request.capability.setting_kind, request.setting), *plan.facts]
+        shown = plan.slots["place" if request.capability.setting_kind == "place" else "setting"]
+        attributes: list[tuple[str, str]] = (
+            [(request.capability.setting_kind, request.setting)] if shown in texts[0] else []
+        )
+        attributes.extend(plan.facts)
         accepted: tuple[str, ...] = ()
         if request.form is None:
             turns = write_dialogue(request, script, plan, "; ".join(texts), rng)
