@@ -1,0 +1,191 @@
+"""A LLaVA from a tower and a language model, saved so that plain transformers loads it.
+
+Paper: 2308.10253v1, section 4.2 (LLaVA: frozen tower, projector, language model).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    BaseImageProcessor,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedModel,
+)
+
+from stablellava.config.tree import ModelSettings
+from stablellava.core.errors import ConfigError, RecordError
+from stablellava.model.chat_template import CHAT_TEMPLATES, IMAGE_TOKEN, Chat, find_chat_template, token_id_of
+from stablellava.model.language_model import load_language_model, without_progress_bars
+from stablellava.model.tower_efficientnet import build_image_processor, load_efficientnet_lite
+
+TOWER_NAMES = ("efficientnet-lite0",)
+PROJECTOR_STD = 0.02
+_PROJECTOR_ACTIVATION = {"linear": "linear", "mlp2x_gelu": "gelu"}
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A vision model and how a LLaVA reads it."""
+
+    model: PreTrainedModel
+    image_processor: BaseImageProcessor
+    patch_size_px: int
+    num_additional_tokens: int
+    """Tokens before the patches: a class token, a token for the whole picture."""
+    feature_layer: int
+    select_strategy: Literal["default", "full"]
+    """"default" drops the first token, "full" keeps all."""
+
+
+@dataclass(frozen=True)
+class Vlm:
+    """A LLaVA with the processor that is saved beside it."""
+
+    model: LlavaForConditionalGeneration
+    processor: LlavaProcessor
+    chat: Chat
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint that ``LlavaForConditionalGeneration.from_pretrained`` loads."""
+        with without_progress_bars():
+            self.model.save_pretrained(folder)
+            self.processor.save_pretrained(folder)
+
+
+def assemble(settings: ModelSettings, seed: int) -> Vlm:
+    """Build an untrained LLaVA: only the projector is new, drawn from the seed.
+
+    Raises: ConfigError for parts that do not exist or do not fit, BackendMissing for parts not installed.
+    """
+    template = find_chat_template(settings.chat_template)
+    tower = load_tower(settings)
+    language_model, tokenizer = load_language_model(settings.language_model)
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
+    image_token_id = token_id_of(tokenizer, IMAGE_TOKEN)
+    if image_token_id >= language_model.config.vocab_size:
+        language_model.resize_token_embeddings(image_token_id + 1, mean_resizing=False)
+    model = join_parts(tower, language_model, image_token_id, _PROJECTOR_ACTIVATION[settings.projector])
+    _start_projector(model, settings, seed)
+    processor = LlavaProcessor(
+        image_processor=tower.image_processor,
+        tokenizer=tokenizer,
+        patch_size=tower.patch_size_px,
+        num_additional_image_tokens=tower.num_additional_tokens,
+        vision_feature_select_strategy=tower.select_strategy,
+        chat_template=template.jinja,
+    )
+    return Vlm(model, processor, Chat(tokenizer, template, model.config.image_seq_length))
+
+
+def join_parts(
+    tower: Tower, language_model: PreTrainedModel, image_token_id: int, projector_activation: str
+) -> LlavaForConditionalGeneration:
+    """Return the library's model with the weights of both parts and a random projector."""
+    side = int(tower.model.config.image_size) // tower.patch_size_px
+    dropped = 1 if tower.select_strategy == "default" else 0
+    config = LlavaConfig(
+        vision_config=tower.model.config,
+        text_config=language_model.config,
+        image_token_index=image_token_id,
+        image_seq_length=side * side + tower.num_additional_tokens - dropped,
+        projector_hidden_act=projector_activation,
+        vision_feature_select_strategy=tower.select_strategy,
+        vision_feature_layer=tower.feature_layer,
+        tie_word_embeddings=language_model.config.tie_word_embeddings,
+    )
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(tower.model.state_dict())
+    model.model.language_model.load_state_dict(language_model.base_model.state_dict())
+    model.lm_head.load_state_dict(language_model.get_output_embeddings().state_dict())
+    model.tie_weights()
+    model.generation_config = language_model.generation_config
+    model.generation_config.pad_token_id = language_model.config.pad_token_id
+    model.eval()
+    return model
+
+
+def load_tower(settings: ModelSettings) -> Tower:
+    """Return a tower by name, or from the folder of a vision model that transformers knows.
+
+    Raises: ConfigError if it is neither, or cannot do what the settings ask.
+    """
+    if settings.tower == "efficientnet-lite0":
+        posterior = settings.tower_posterior
+        return Tower(
+            model=load_efficientnet_lite(settings.image_size_px, posterior),
+            image_processor=build_image_processor(settings.image_size_px),
+            patch_size_px=32,
+            num_additional_tokens=1 if posterior else 0,
+            feature_layer=-1,
+            select_strategy="full",
+        )
+    if settings.tower_posterior:
+        raise ConfigError(
+            f"training.model.tower_posterior: only {TOWER_NAMES[0]} has a classifier, not {settings.tower!r}"
+        )
+    return _load_vit(settings)
+
+
+def load_vlm(folder: Path) -> Vlm:
+    """Return a saved LLaVA in float32.
+
+    Raises: RecordError if the folder holds none.
+    """
+    if not (folder / "config.json").is_file():
+        raise RecordError(f"{folder} is not a model's folder: it has no config.json. Train a stage first")
+    with without_progress_bars():
+        try:
+            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            processor = LlavaProcessor.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError) as exc:
+            raise RecordError(f"{folder} cannot be loaded as a LLaVA: {exc}") from exc
+    by_jinja = {template.jinja: template for template in CHAT_TEMPLATES.values()}
+    template = by_jinja.get(str(processor.chat_template))
+    if template is None:
+        raise RecordError(f"{folder}: its chat template is none of {', '.join(CHAT_TEMPLATES)}")
+    return Vlm(model, processor, Chat(processor.tokenizer, template, model.config.image_seq_length))
+
+
+def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:
+    """Tell whether the projector is the paper's single layer: the second one is fixed at identity."""
+    return bool(model.config.projector_hidden_act == "linear")
+
+
+def _start_projector(model: LlavaForConditionalGeneration, settings: ModelSettings, seed: int) -> None:
+    """Start small, so that pictures look like faint words; linear_2 is the identity if there is one layer."""
+    projector = model.model.multi_modal_projector
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in (projector.linear_1, projector.linear_2):
+            layer.weight.normal_(0.0, PROJECTOR_STD, generator=generator)
+            layer.bias.zero_()
+        if settings.projector == "linear":
+            nn.init.eye_(projector.linear_2.weight)
+
+
+def _load_vit(settings: ModelSettings) -> Tower:
+    """Read a CLIP-like tower the way LLaVA does: the last but one layer, without the class token."""
+    folder = Path(settings.tower).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"training.model.tower={settings.tower!r} is neither {', '.join(TOWER_NAMES)} "
+            "nor a folder with a config.json"
+        )
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = getattr(config, "vision_config", config)
+    if settings.image_size_px != config.image_size:
+        raise ConfigError(
+            f"training.model.image_size_px={settings.image_size_px}: {settings.tower} was made for {config.image_size}"
+        )
+    with without_progress_bars():
+        model = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
+        image_processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+    return Tower(model, image_processor, config.patch_size, 1, feature_layer=-2, select_strategy="default")

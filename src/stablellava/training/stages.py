@@ -1,0 +1,146 @@
+"""Align and instruct: two values of one configuration, one function.
+
+<run>/training/<stage>/
+  settings.json   what the stage was started with
+  log.jsonl       one row per step
+  checkpoints/    to resume from; removed when the stage is done
+  report.json     written last: the stage is done
+
+Paper: 2308.10253v1, section 4.2 (align the projector, then tune projector and language model).
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from stablellava.config.tree import RunConfig, StageConfig, StageName
+from stablellava.core.errors import RecordError
+from stablellava.core.ids import seed_from
+from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.feature_cache import FeatureCache
+from stablellava.model.vlm import AnswerLoss
+from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
+from stablellava.store.layout import RunLayout
+from stablellava.training.batching import draw_examples, padding_share, plan_batches
+from stablellava.training.collating import Collator, EncodedDataset
+from stablellava.training.data import load_examples
+from stablellava.training.labels import EncodedExample, encode_all
+from stablellava.training.modules import choose_trainable, describe_modules
+from stablellava.training.stage_report import StageReport, claim_stage, find_report, identify_stage, report_path
+from stablellava.training.step_log import StepLog, StepRow, read_step_log
+from stablellava.training.trainer import StageTrainer, StepPlan
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with a phase ("model", "features", "steps"), done, total and a note ("loss 2.31")."""
+
+
+def train_stage(
+    config: RunConfig, layout: RunLayout, stage: StageName, progress: Progress | None = None
+) -> StageReport:
+    """Run a stage, or take it up where it was interrupted; a finished one is only reported.
+
+    Align starts from the assembled model, instruct from the model that align left.
+
+    Raises: RecordError without data or without the stage before, ConfigError if the run directory
+    holds the stage under other settings or nothing can be learned, BackendMissing without weights.
+    """
+    tell = progress or _tell_nobody
+    started = time.perf_counter()
+    settings = config.training.align if stage == "align" else config.training.instruct
+    _use_processor_well(config.training.num_threads)
+    examples = load_examples(layout.data_dir, settings.data)
+    identity = identify_stage(config, layout, stage, examples)
+    finished = find_report(layout, stage, identity)
+    if finished is not None:
+        return finished
+    claim_stage(config, layout, stage, identity)
+    vlm = _starting_model(config, layout, stage)
+    choose_trainable(vlm.model, settings, stage)
+    modules = describe_modules(vlm.model)
+    tell("model", 1, 1, ", ".join(module.summary for module in modules))
+
+    encoded, dropped = encode_all(examples, vlm.chat, settings.max_length)
+    if not encoded:
+        raise RecordError(f"{layout.data_dir}: none of {len(examples)} samples can be learned from: {dropped[0]}")
+    plan = _plan_steps(settings, encoded, seed_from(config.seed, stage, "order"))
+    cache = FeatureCache(layout.root / "features", vlm.model, vlm.processor.image_processor)
+    drawn = sorted({index for batch in plan.batches for index in batch})
+    images = dict.fromkeys(path for index in drawn for path in encoded[index].images)
+    cache.compute(images, lambda done, total: tell("features", done, total, ""))
+
+    log = StepLog(layout.training_log_path(stage), lambda row: tell("steps", row.step, plan.num_steps, _note(row)))
+    checkpoint_dir = layout.training_dir(stage) / "checkpoints"
+    collator = Collator(cache, int(vlm.processor.tokenizer.pad_token_id))
+    trainer = StageTrainer(
+        AnswerLoss(vlm.model),
+        settings,
+        plan,
+        EncodedDataset(encoded),
+        collator,
+        log,
+        checkpoint_dir,
+        seed_from(config.seed, stage, "trainer"),
+    )
+    trainer.train_or_resume()
+    _save_model(vlm, layout.model_dir(stage))
+
+    rows = read_step_log(layout.training_log_path(stage))
+    lengths = [len(example.token_ids) for example in encoded]
+    report = StageReport(
+        stage=stage,
+        method=settings.method,
+        identity=identity,
+        num_examples=len(examples),
+        dropped=tuple(dropped),
+        modules=modules,
+        num_steps=plan.num_steps,
+        num_samples=sum(len(batch) for batch in plan.batches),
+        num_tokens=sum(lengths[index] for batch in plan.batches for index in batch),
+        padding_share=padding_share(lengths, plan.batches),
+        first_loss=rows[0].loss if rows else None,
+        last_loss=rows[-1].loss if rows else None,
+        step_seconds=sum(row.seconds for row in rows),
+        seconds=time.perf_counter() - started,
+    )
+    write_atomic(report_path(layout, stage), report.to_json())
+    shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    return report
+
+
+def _starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> Vlm:
+    if stage == "align":
+        return assemble(config.training.model, seed_from(config.seed, "projector"))
+    return load_vlm(layout.model_dir("align"))
+
+
+def _plan_steps(settings: StageConfig, encoded: Sequence[EncodedExample], seed: int) -> StepPlan:
+    drawn = draw_examples(len(encoded), settings.num_samples, settings.num_epochs, seed)
+    lengths = [len(example.token_ids) for example in encoded]
+    return StepPlan(plan_batches(lengths, drawn, settings.batch_size, seed), settings.gradient_accumulation)
+
+
+def _save_model(vlm: Vlm, folder: Path) -> None:
+    scratch = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
+    with explain_disk_errors(folder):
+        shutil.rmtree(scratch, ignore_errors=True)
+        vlm.save(scratch)
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+
+
+def _use_processor_well(num_threads: int) -> None:
+    if num_threads:
+        torch.set_num_threads(num_threads)
+    # Numbers too small for the normal form cost some processors ten times a step's time.
+    torch.set_flush_denormal(True)
+
+
+def _note(row: StepRow) -> str:
+    return f"loss {row.loss:.3f}, {row.seconds:.1f} s"
+
+
+def _tell_nobody(phase: str, done: int, total: int, note: str) -> None:
+    del phase, done, total, note
