@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 _MIN_TABLE_WIDTH = 100
 
@@ -23,4 +24,5 @@ def print_result(result: dict[str, Any], as_json: bool, *renderables: Renderable
     if not console.is_terminal:  # in a file or a pipe, nothing is gained by squeezing columns
         console.width = max(console.width, _MIN_TABLE_WIDTH)
     for renderable in renderables:
-        console.print(renderable)
+        # Lines are left whole: a wrapped path cannot be copied.
+        console.print(renderable, soft_wrap=isinstance(renderable, str | Text))

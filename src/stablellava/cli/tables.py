@@ -1,5 +1,6 @@
 """Results of the rooms below as tables for a terminal."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ if TYPE_CHECKING:  # pydantic records of rooms that cost time to import
     from stablellava.synthesis.reporting import SynthesisReport
 
 _MAX_REASONS = 3
+_FIGURE = re.compile(r"[-+<]?[\d,.]*( to [-+]?[\d.]+)?$")
 
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:
-    """Return a table whose first column is text and whose others are figures."""
+    """Return a table with columns of figures aligned to the right."""
     table = Table(title=title or None, title_justify="left")
     for index, header in enumerate(headers):
-        table.add_column(header, justify="left" if index == 0 else "right")
+        is_figures = all(_FIGURE.match(row[index]) for row in rows)
+        table.add_column(header, justify="right" if is_figures else "left")
     for row in rows:
         table.add_row(*row)
     return table
