@@ -10,8 +10,9 @@ from stablellava.evaluation.statistics import (
     Interval,
     bootstrap_macro_difference,
     bootstrap_macro_mean,
-    bootstrap_mean,
+    independent_difference,
     mcnemar_exact,
+    paired_difference,
     wilson_interval,
 )
 
@@ -50,8 +51,8 @@ class ComparisonRow(Record):
     num_gained: int
     """Items that turned right."""
     num_lost: int
-    p_value: float
-    """McNemar, exact, two-sided."""
+    p_value: float | None
+    """McNemar, exact, two-sided; None for the mean, where pooled items would weigh capabilities by size."""
 
 
 class Comparison(Record):
@@ -71,20 +72,19 @@ class Comparison(Record):
     def words(self) -> str:
         """Say in a sentence or two which differences stand."""
         gain = self.mean.gain
+        points = format_points(gain)
         if gain.is_above_zero:
-            verdict = "stands above"
+            verdict = f"{self.after_model} stands above {self.before_model} by {points}"
         elif gain.is_below_zero:
-            verdict = "stands below"
+            verdict = f"{self.after_model} stands below {self.before_model} by {points}"
         else:
-            verdict = "is not shown to differ from"
+            verdict = f"{self.after_model} differs from {self.before_model} by {points}, which may be chance"
         gained = [row.name for row in self.rows if row.gain.is_above_zero]
         lost = [row.name for row in self.rows if row.gain.is_below_zero]
-        rest = len(self.rows) - len(gained) - len(lost)
         return (
-            f"{self.after_model} {verdict} {self.before_model} by {format_points(gain)} "
-            f"on {self.mean.num_items} paired items. "
+            f"{verdict}, on {self.mean.num_items} paired items. "
             f"By capability, {_count(gained, 'gain stands', 'gains stand')}, "
-            f"{_count(lost, 'loss stands', 'losses stand')}, {rest} undecided."
+            f"{_count(lost, 'loss stands', 'losses stand')}, {len(self.rows) - len(gained) - len(lost)} undecided."
         )
 
 
@@ -128,17 +128,19 @@ class Transfer(Record):
     generated_gain: Figure
     real_gain: Figure
     is_overfit: bool
-    """The gain stands on generated pictures and does not on photos."""
+    """The gain stands on generated pictures and is not shown on photos."""
 
     @property
     def words(self) -> str:
         """Say what carried over."""
-        gains = f"{format_points(self.generated_gain)} on generated pictures, {format_points(self.real_gain)} on photos"
+        gains = (
+            f"{format_points(self.generated_gain)} on generated pictures and {format_points(self.real_gain)} on photos"
+        )
         if self.is_overfit:
-            return f"Over-fitting to generated pictures: the gain does not carry over ({gains})."
+            return f"This looks like over-fitting to generated pictures: the gain is {gains}."
         if not self.generated_gain.is_above_zero:
-            return f"No gain on generated pictures stands, so there is none to carry over ({gains})."
-        return f"The gain carries over to photos ({gains})."
+            return f"No gain on generated pictures stands, so there is none to carry over: it is {gains}."
+        return f"The gain carries over to photos: it is {gains}."
 
 
 def compare_logs(before: EvalLog, after: EvalLog, *, form: FormKind | None = None) -> Comparison:
@@ -179,8 +181,8 @@ def compare_suites(generated: EvalLog, real: EvalLog, *, form: FormKind | None =
     return Gap(
         model=generated.model,
         form=form,
-        rows=tuple(_gap_row(name, {name: on_generated[name]}, {name: on_real[name]}) for name in shared),
-        mean=_gap_row("mean", on_generated, on_real),
+        rows=tuple(_gap_row(name, on_generated[name], on_real[name]) for name in shared),
+        mean=_mean_gap_row(on_generated, on_real),
     )
 
 
@@ -220,34 +222,46 @@ def _paired_scores(before: EvalLog, after: EvalLog, form: FormKind | None) -> di
 
 
 def _row(name: str, pairs: Sequence[tuple[float, float]]) -> ComparisonRow:
-    num_items = len(pairs)
-    before = wilson_interval(sum(b for b, _ in pairs), num_items)
-    after = wilson_interval(sum(a for _, a in pairs), num_items)
-    return _build_row(name, pairs, before, after, bootstrap_mean([a - b for b, a in pairs], seed=_SEED))
-
-
-def _mean_row(groups: Mapping[str, Sequence[tuple[float, float]]]) -> ComparisonRow:
-    before = bootstrap_macro_mean({name: [b for b, _ in group] for name, group in groups.items()}, seed=_SEED)
-    after = bootstrap_macro_mean({name: [a for _, a in group] for name, group in groups.items()}, seed=_SEED)
-    gain = bootstrap_macro_mean({name: [a - b for b, a in group] for name, group in groups.items()}, seed=_SEED)
-    return _build_row("mean", [pair for group in groups.values() for pair in group], before, after, gain)
-
-
-def _build_row(
-    name: str, pairs: Sequence[tuple[float, float]], before: Interval, after: Interval, gain: Interval
-) -> ComparisonRow:
-    num_gained = sum(a > b for b, a in pairs)
-    num_lost = sum(a < b for b, a in pairs)
+    num_gained, num_lost = _count_changes(pairs)
+    num_both = sum(pair == (1, 1) for pair in pairs)
+    num_neither = len(pairs) - num_both - num_gained - num_lost
     return ComparisonRow(
         name=name,
         num_items=len(pairs),
-        before=Figure.from_interval(before),
-        after=Figure.from_interval(after),
-        gain=Figure.from_interval(gain),
+        before=Figure.from_interval(wilson_interval(num_both + num_lost, len(pairs))),
+        after=Figure.from_interval(wilson_interval(num_both + num_gained, len(pairs))),
+        gain=Figure.from_interval(paired_difference(num_both, num_gained, num_lost, num_neither)),
         num_gained=num_gained,
         num_lost=num_lost,
         p_value=mcnemar_exact(num_gained, num_lost),
     )
+
+
+def _mean_row(groups: Mapping[str, Sequence[tuple[float, float]]]) -> ComparisonRow:
+    before, after, gain = (
+        Figure.from_interval(bootstrap_macro_mean(values, seed=_SEED))
+        for values in (
+            {name: [before for before, _ in pairs] for name, pairs in groups.items()},
+            {name: [after for _, after in pairs] for name, pairs in groups.items()},
+            {name: [after - before for before, after in pairs] for name, pairs in groups.items()},
+        )
+    )
+    pooled = [pair for pairs in groups.values() for pair in pairs]
+    num_gained, num_lost = _count_changes(pooled)
+    return ComparisonRow(
+        name="mean",
+        num_items=len(pooled),
+        before=before,
+        after=after,
+        gain=gain,
+        num_gained=num_gained,
+        num_lost=num_lost,
+        p_value=None,
+    )
+
+
+def _count_changes(pairs: Sequence[tuple[float, float]]) -> tuple[int, int]:
+    return sum(after > before for before, after in pairs), sum(after < before for before, after in pairs)
 
 
 def _scores_by_capability(log: EvalLog, form: FormKind | None) -> dict[str, list[float]]:
@@ -258,22 +272,31 @@ def _scores_by_capability(log: EvalLog, form: FormKind | None) -> dict[str, list
     return scores
 
 
-def _gap_row(name: str, generated: Mapping[str, Sequence[float]], real: Mapping[str, Sequence[float]]) -> GapRow:
+def _gap_row(name: str, generated: Sequence[float], real: Sequence[float]) -> GapRow:
+    counts = (_count_right(generated), len(generated), _count_right(real), len(real))
     return GapRow(
         name=name,
+        num_generated=len(generated),
+        num_real=len(real),
+        generated=Figure.from_interval(wilson_interval(*counts[:2])),
+        real=Figure.from_interval(wilson_interval(*counts[2:])),
+        gap=Figure.from_interval(independent_difference(*counts)),
+    )
+
+
+def _mean_gap_row(generated: Mapping[str, Sequence[float]], real: Mapping[str, Sequence[float]]) -> GapRow:
+    return GapRow(
+        name="mean",
         num_generated=sum(map(len, generated.values())),
         num_real=sum(map(len, real.values())),
-        generated=_figure_of_groups(generated),
-        real=_figure_of_groups(real),
+        generated=Figure.from_interval(bootstrap_macro_mean(generated, seed=_SEED)),
+        real=Figure.from_interval(bootstrap_macro_mean(real, seed=_SEED)),
         gap=Figure.from_interval(bootstrap_macro_difference(generated, real, seed=_SEED)),
     )
 
 
-def _figure_of_groups(groups: Mapping[str, Sequence[float]]) -> Figure:
-    if len(groups) == 1:
-        (scores,) = groups.values()
-        return Figure.from_interval(wilson_interval(sum(scores), len(scores)))
-    return Figure.from_interval(bootstrap_macro_mean(groups, seed=_SEED))
+def _count_right(scores: Sequence[float]) -> int:
+    return sum(score == 1 for score in scores)
 
 
 def _count(names: Sequence[str], one: str, many: str) -> str:

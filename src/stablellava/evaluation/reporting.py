@@ -61,7 +61,7 @@ def scored_values(entries: Sequence[EvalLogEntry]) -> list[float]:
 
 def _share(entries: Sequence[EvalLogEntry]) -> Interval | None:
     values = scored_values(entries)
-    return wilson_interval(sum(values), len(values)) if values else None
+    return wilson_interval(sum(value == 1 for value in values), len(values)) if values else None
 
 
 def _report(name: str, entries: Sequence[EvalLogEntry], figure: Interval | None) -> TaskReport:

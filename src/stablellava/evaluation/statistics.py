@@ -1,8 +1,10 @@
 """Intervals and tests for shares of right answers.
 
-All intervals are two-sided at 95 %. Bootstraps are seeded and draw counts instead of items: a resample of n
-scores that take few distinct values is one multinomial draw, which gives the same distribution at
-a fraction of the time and memory.
+All intervals are two-sided at 95 %. Single shares and differences of two have score intervals, which
+hold for few items and never collapse to a point; means over capabilities are bootstrapped.
+
+Bootstraps are seeded and draw counts instead of items: a resample of n scores that take few distinct
+values is one multinomial draw, which gives the same distribution at a fraction of the time and memory.
 """
 
 import math
@@ -29,7 +31,7 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def wilson_interval(num_right: float, num_items: int) -> Interval:
+def wilson_interval(num_right: int, num_items: int) -> Interval:
     """Return the Wilson score interval of a share.
 
     Raises: ValueError without items.
@@ -45,6 +47,48 @@ def wilson_interval(num_right: float, num_items: int) -> Interval:
     return Interval(share, max(0.0, center - half_width), min(1.0, center + half_width))
 
 
+def paired_difference(num_both: int, num_gained: int, num_lost: int, num_neither: int) -> Interval:
+    """Return the gain in the share of right answers on the same items, before to after.
+
+    Newcombe's score interval for paired proportions (1998, Statistics in Medicine 17:2635, method 10).
+    """
+    num_items = num_both + num_gained + num_lost + num_neither
+    before = wilson_interval(num_both + num_lost, num_items)
+    after = wilson_interval(num_both + num_gained, num_items)
+    return _join_score_intervals(after, before, _phi(num_both, num_gained, num_lost, num_neither))
+
+
+def independent_difference(num_right: int, num_items: int, other_right: int, other_items: int) -> Interval:
+    """Return the first share minus the second, of different items.
+
+    Newcombe's score interval for independent proportions (1998, Statistics in Medicine 17:873, method 10).
+    """
+    return _join_score_intervals(wilson_interval(num_right, num_items), wilson_interval(other_right, other_items), 0.0)
+
+
+def _phi(num_both: int, num_gained: int, num_lost: int, num_neither: int) -> float:
+    """Return the correlation of two answers to an item, drawn towards 0 when few items speak for it."""
+    margins = (num_both + num_gained) * (num_lost + num_neither) * (num_both + num_lost) * (num_gained + num_neither)
+    if margins == 0:
+        return 0.0
+    num_items = num_both + num_gained + num_lost + num_neither
+    cross = float(num_both * num_neither - num_gained * num_lost)
+    if cross > 0:
+        cross = max(cross - num_items / 2, 0.0)
+    return cross / math.sqrt(margins)
+
+
+def _join_score_intervals(first: Interval, second: Interval, phi: float) -> Interval:
+    value = first.value - second.value
+    down, other_up = first.value - first.low, second.high - second.value
+    up, other_down = first.high - first.value, second.value - second.low
+    return Interval(
+        value,
+        value - math.sqrt(down**2 - 2 * phi * down * other_up + other_up**2),
+        value + math.sqrt(up**2 - 2 * phi * up * other_down + other_down**2),
+    )
+
+
 def resample_means(
     scores: Sequence[float], rng: np.random.Generator, num_resamples: int = NUM_RESAMPLES
 ) -> NDArray[np.float64]:
@@ -54,11 +98,6 @@ def resample_means(
     draws = rng.multinomial(total, counts / total, size=num_resamples)
     means: NDArray[np.float64] = draws @ values / total
     return means
-
-
-def bootstrap_mean(scores: Sequence[float], *, seed: int, num_resamples: int = NUM_RESAMPLES) -> Interval:
-    """Return the mean of scores, or of paired differences, with its percentile bootstrap interval."""
-    return bootstrap_macro_mean({"all": scores}, seed=seed, num_resamples=num_resamples)
 
 
 def bootstrap_macro_mean(

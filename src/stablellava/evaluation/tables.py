@@ -79,8 +79,10 @@ def format_gain(figure: Figure) -> str:
     return f"{100 * figure.value:+.1f}"
 
 
-def format_p_value(p_value: float) -> str:
+def format_p_value(p_value: float | None) -> str:
     """Return a p-value with three decimals, very small ones as a bound."""
+    if p_value is None:
+        return "-"
     return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 

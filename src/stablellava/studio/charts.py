@@ -119,6 +119,8 @@ def _ring_label(share: float) -> Markup:
 def _spoke(index: int, name: str, num_axes: int) -> Markup:
     x, y = _at(index, num_axes, 1.0)
     label_x, label_y = _at(index, num_axes, 1.1)
+    if index == 0:
+        label_y -= 9  # clear of the outermost ring's figure
     cosine = math.cos(_angle(index, num_axes))
     anchor = "middle" if abs(cosine) < 0.2 else "start" if cosine > 0 else "end"
     line = element("line", x1=_RADAR_WIDTH / 2, y1=_RADAR_HEIGHT / 2, x2=x, y2=y, class_="spoke")

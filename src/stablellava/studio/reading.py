@@ -15,6 +15,7 @@ from stablellava.core.ids import seed_from
 from stablellava.core.sample import Rejected, Sample
 from stablellava.core.score import EvalLog
 from stablellava.evaluation.capability_benchmark import read_log
+from stablellava.evaluation.contamination import ContaminationReport, check_contamination
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DataManifest, read_manifest
 from stablellava.store.shards import list_shards, read_rejected, read_samples
@@ -85,6 +86,8 @@ class RunContents:
     """Stage -> rows of its training log."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Phase -> seconds."""
+    contamination: ContaminationReport | None = None
+    """Set when there are both samples and evaluation items to compare."""
     missing: dict[str, str] = field(default_factory=dict)
     """Part -> what is missing, and why."""
 
@@ -98,6 +101,9 @@ def read_run(layout: RunLayout) -> RunContents:
     for stage in _stages_in(layout):
         _attempt(run, f"training of {stage}", lambda stage=stage: _read_steps(run, stage))  # type: ignore[misc]
     _attempt(run, "evaluation", lambda: _read_logs(run))
+    if run.logs and run.samples.num_samples:
+        items = [entry.item for logs in run.logs.values() for entry in next(iter(logs.values())).entries]
+        run.contamination = check_contamination(items, read_samples(layout.data_dir))
     if layout.timing_path.is_file():
         _attempt(run, "timing", lambda: _read_timing(run))
     return run

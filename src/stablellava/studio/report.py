@@ -41,6 +41,7 @@ def _render(run: RunContents) -> str:
         stages=view_training(run),
         examples={suite: view_examples(logs, run.layout) for suite, logs in run.logs.items()},
         phases=view_timing(run.seconds),
+        contamination=run.contamination,
         missing=run.missing,
         attribution=run.manifest.attribution if run.manifest else "",
         version=__version__,

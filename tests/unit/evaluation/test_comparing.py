@@ -73,7 +73,7 @@ def test_a_gain_that_does_not_show_on_photos_is_called_overfitting(build_log: Lo
     none, most = build_log({"animal": "0" * 50}), build_log({"animal": "1" * 40 + "0" * 10}, model="b")
     gained, flat = compare_logs(none, most), compare_logs(none, none)
     assert assess_transfer(gained, flat).is_overfit
-    assert "does not carry over" in assess_transfer(gained, flat).words
+    assert "over-fitting" in assess_transfer(gained, flat).words
     assert not assess_transfer(gained, gained).is_overfit
     assert "none to carry over" in assess_transfer(flat, flat).words
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -6,8 +7,9 @@ import pytest
 from stablellava.evaluation.statistics import (
     bootstrap_macro_difference,
     bootstrap_macro_mean,
-    bootstrap_mean,
+    independent_difference,
     mcnemar_exact,
+    paired_difference,
     resample_means,
     wilson_interval,
 )
@@ -38,8 +40,6 @@ def test_resampled_means_have_the_standard_error_of_the_mean() -> None:
 
 
 def test_a_bootstrap_is_repeatable_and_does_not_depend_on_order() -> None:
-    scores = [1.0, 0.0, 0.0, 1.0, -1.0]
-    assert bootstrap_mean(scores, seed=7) == bootstrap_mean(scores[::-1], seed=7)
     assert bootstrap_macro_mean({"a": [1, 0], "b": [1, 1, 0]}, seed=7) == bootstrap_macro_mean(
         {"b": [0, 1, 1], "a": [0, 1]}, seed=7
     )
@@ -51,8 +51,43 @@ def test_the_macro_mean_counts_every_group_the_same() -> None:
 
 
 def test_a_clear_paired_gain_excludes_zero_and_noise_does_not() -> None:
-    assert bootstrap_mean([1.0] * 20 + [0.0] * 30, seed=1).excludes_zero
-    assert not bootstrap_mean([1.0] * 10 + [-1.0] * 9 + [0.0] * 30, seed=1).excludes_zero
+    gains = {"a": [1.0] * 20 + [0.0] * 30, "b": [1.0] * 5 + [0.0] * 45}
+    noise = {"a": [1.0] * 10 + [-1.0] * 9 + [0.0] * 30}
+    assert bootstrap_macro_mean(gains, seed=1).excludes_zero
+    assert not bootstrap_macro_mean(noise, seed=1).excludes_zero
+
+
+def test_differences_of_independent_shares_equal_published_ones() -> None:
+    # Newcombe 1998, 56/70 minus 48/80, method 10.
+    interval = independent_difference(56, 70, 48, 80)
+    assert interval == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_a_difference_of_few_items_never_collapses_to_a_point() -> None:
+    assert paired_difference(0, 0, 0, 2).high > 0.5
+    assert paired_difference(0, 2, 0, 0).low < 0.5
+    assert independent_difference(17, 17, 0, 2).low < 0.5
+
+
+@pytest.mark.parametrize("shares", [(0.2, 0.3, 0.1, 0.4), (0.05, 0.15, 0.0, 0.8), (0.5, 0.1, 0.1, 0.3)])
+def test_the_paired_interval_holds_the_true_gain_as_often_as_it_says(shares: tuple[float, ...]) -> None:
+    num_items, true_gain, coverage = 22, shares[1] - shares[2], 0.0
+    for both, gained, lost in itertools.product(range(num_items + 1), repeat=3):
+        neither = num_items - both - gained - lost
+        if neither >= 0:
+            counts = (both, gained, lost, neither)
+            ways = math.factorial(num_items) / math.prod(map(math.factorial, counts))
+            probability = ways * math.prod(share**count for share, count in zip(shares, counts, strict=True))
+            interval = paired_difference(*counts)
+            coverage += probability * (interval.low <= true_gain <= interval.high)
+    assert 0.94 < coverage < 0.99
+
+
+def test_pairing_narrows_the_interval_when_answers_agree() -> None:
+    paired = paired_difference(20, 5, 1, 24)
+    unpaired = independent_difference(25, 50, 21, 50)
+    assert paired.value == unpaired.value
+    assert paired.high - paired.low < 0.8 * (unpaired.high - unpaired.low)
 
 
 def test_the_difference_of_independent_groups_is_wider_than_either() -> None:
