@@ -1,13 +1,12 @@
 """Evaluation drafts: one question in one of the capability's forms, with its accepted answers."""
 
-import random
 from dataclasses import dataclass
 
-from stablellava.backends.adapters.grammar.dialogue import with_alternatives
+from stablellava.backends.adapters.grammar.alternatives import with_alternatives
 from stablellava.backends.adapters.grammar.planning import Plan
-from stablellava.backends.adapters.grammar.script import Script, form_symbol
+from stablellava.backends.adapters.grammar.script import form_symbol
 from stablellava.core.capability import FormKind
-from stablellava.core.draft import DraftRefusal, DraftRequest, Turn
+from stablellava.core.draft import DraftRefusal, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +19,28 @@ class Question:
     """The wrong alternative that the question names; empty if it names none."""
 
 
-def write_question(
-    request: DraftRequest, form: FormKind, script: Script, plan: Plan, prompt: str, rng: random.Random
-) -> Question | DraftRefusal:
+def write_question(plan: Plan, form: FormKind) -> Question | DraftRefusal:
     """Return a filled form, or a refusal where the capability has no such form or no wrong alternative."""
-    is_yes = rng.random() < 0.5
+    keyword, grammar = plan.request.keyword, plan.script.grammar
+    is_yes = plan.rng.random() < 0.5
     symbol = form_symbol(form, is_yes=is_yes)
-    slots = with_alternatives(request, script, plan, prompt, rng)
+    slots = with_alternatives(plan)
     names_other = form == "either_or" or (form == "yes_no" and not is_yes)
     if names_other and "other" not in slots:
-        detail = f"no keyword of another group than that of {request.keyword.name!r}"
-        return DraftRefusal(draft_id=request.draft_id, reason="no_wrong_alternative", detail=detail)
-    if not script.grammar.usable(symbol, slots):
-        detail = f"capability {request.capability.name!r} has no {form} form that {request.keyword.name!r} can fill"
-        return DraftRefusal(draft_id=request.draft_id, reason="no_evaluation_form", detail=detail)
+        detail = f"no keyword of another group than that of {keyword.name!r}"
+        return DraftRefusal(draft_id=plan.request.draft_id, reason="no_wrong_alternative", detail=detail)
+    if not grammar.usable(symbol, slots):
+        detail = f"capability {plan.request.capability.name!r} has no {form} form that {keyword.name!r} can fill"
+        return DraftRefusal(draft_id=plan.request.draft_id, reason="no_evaluation_form", detail=detail)
+    accepted = keyword.accepted_answers
     if form == "yes_no":
-        word = "yes" if is_yes else "no"
-        answer = f"{word.capitalize()}."
+        accepted = ("yes",) if is_yes else ("no",)
+        answer = "Yes." if is_yes else "No."
     else:
-        word = ""
-        answer = script.grammar.expand("short_answer", slots, rng)
-    images = tuple(range(max(1, len(request.keyword.parts))))
+        answer = grammar.expand("short_answer", slots, plan.rng)
+    question = grammar.expand(symbol, slots, plan.rng)
     turns = (
-        Turn(speaker="user", text=script.grammar.expand(symbol, slots, rng), images=images),
+        Turn(speaker="user", text=question, images=tuple(range(plan.num_images))),
         Turn(speaker="assistant", text=answer),
     )
-    accepted = (word,) if word else request.keyword.accepted_answers
     return Question(turns, accepted, slots["other"] if names_other else "")

@@ -7,77 +7,62 @@ from stablellava.backends.adapters.grammar.nouns import is_countable, is_gendere
 from stablellava.backends.adapters.grammar.rules import Slots
 from stablellava.backends.adapters.grammar.script import Script
 from stablellava.backends.adapters.grammar.tables import SharedTables
-from stablellava.core.capability import Keyword
 from stablellava.core.draft import DraftRequest
-from stablellava.core.matching import contains_phrase
 
 _FEATURE_COUNTS = (1, 1, 2, 2, 3)
 _PREPOSITIONS = frozenset({"in", "on", "at", "by", "near", "under", "inside", "along", "beside"})
 _SINGULAR_FORMS = {
-    "is": "is",
-    "s": "s",
-    "es": "es",
-    "has": "has",
-    "it": "it",
-    "them": "it",
-    "its": "its",
-    "this": "this",
-}
-_PLURAL_FORMS = {
-    "is": "are", "s": "", "es": "", "has": "have", "it": "they", "them": "them", "its": "their", "this": "these",
+    "is": "is", "s": "s", "es": "es", "has": "has", "it": "it", "them": "it", "its": "its", "single": "",
 }  # fmt: skip
-_MAX_TRIES = 12
+_PLURAL_FORMS = {
+    "is": "are", "s": "", "es": "", "has": "have", "it": "they", "them": "them", "its": "their",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Fixed before the first sentence is written."""
+    """One draft, fixed before its first sentence is written; ``rng`` goes on from there."""
 
+    request: DraftRequest
+    script: Script
+    rng: random.Random
     slots: Slots
+    """What the rules may name."""
     facts: tuple[tuple[str, str], ...]
     """Drawn properties, in the order of the rule "facts"."""
+    prompts: tuple[str, ...]
+    """One text per picture; all share place, style and visual features."""
+
+    @property
+    def num_images(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """The phrases of all prompts."""
+        return tuple(dict.fromkeys(phrase for text in self.prompts for phrase in text.split(", ")))
 
 
-def draw_plan(request: DraftRequest, script: Script, rng: random.Random) -> Plan:
-    """Draw facts, phrases and visual features; put everything a rule may name into slots."""
+def draw_plan(request: DraftRequest, script: Script) -> Plan:
+    """Draw facts, phrases and visual features, and write the prompts."""
+    rng = random.Random(request.seed)  # noqa: S311 - variety, not secrecy
     slots = _given_slots(request, script.tables)
-    facts = [(fact, value) for fact in script.facts if (value := _draw(fact, script, slots, rng)) is not None]
+    facts = tuple((fact, value) for fact in script.facts if (value := _draw(fact, script, slots, rng)))
     for phrase in script.phrases:
         _draw(phrase, script, slots, rng)
-    _add_features(slots, request.capability.visual_features, script.tables, rng)
+    _add_features(slots, script.features_for(slots["place"]), script.tables, rng)
     _add_agreement(slots, script.tables)
     if "style" in slots:
         slots["look"] = script.tables.say_look(slots["style"])
     if seen_on := slots.get("thing", slots.get("person")):
         slots.setdefault("subject", seen_on)
-    return Plan(slots, tuple(facts))
-
-
-def draw_other(plan: Plan, script: Script, keyword: Keyword, prompt: str, rng: random.Random) -> Keyword | None:
-    """Draw a keyword of another group that the prompt does not name, or None if there is none."""
-    others = script.other_keywords(keyword)
-    for _ in range(_MAX_TRIES if others else 0):
-        other = rng.choice(others)
-        if not any(contains_phrase(prompt, name) for name in (other.short_answer, other.name, *other.synonyms)):
-            return other
-    return None
-
-
-def draw_other_place(request: DraftRequest, tables: SharedTables, prompt: str, rng: random.Random) -> str | None:
-    """Draw a place that is surely not the one in the picture, or None if there is none."""
-    places = request.capability.settings
-    for _ in range(_MAX_TRIES if places else 0):
-        place = rng.choice(places)
-        if not tables.are_similar_places(place, request.setting) and not contains_phrase(prompt, place):
-            return place
-    return None
-
-
-def name_other(keyword: Keyword, other: Keyword) -> str:
-    """Return the keyword with its answer exchanged: "red car" with "blue" is "blue car"."""
-    if keyword.answer and keyword.answer != keyword.name and keyword.answer in keyword.name:
-        return keyword.name.replace(keyword.answer, other.short_answer, 1)
-    return other.name
+    prompts = tuple(
+        _one_line(script.grammar.expand_raw("prompt", {**slots, "part": part} if part else slots, rng))
+        for part in (request.keyword.parts or ("",))
+    )
+    if slots["place"] in request.keyword.name:
+        del slots["place"]
+    return Plan(request, script, rng, slots, facts, prompts)
 
 
 def _given_slots(request: DraftRequest, tables: SharedTables) -> Slots:
@@ -112,16 +97,20 @@ def _add_parts(slots: Slots, parts: tuple[str, ...], tables: SharedTables) -> No
             slots[f"way{index}"] = way if is_place else tables.say_look(way)
 
 
-def _draw(symbol: str, script: Script, slots: Slots, rng: random.Random) -> str | None:
-    text = " ".join(script.grammar.expand_raw(symbol, slots, rng).split())
+def _draw(symbol: str, script: Script, slots: Slots, rng: random.Random) -> str:
+    """Expand a symbol into the slot of its name; an empty text leaves the slot absent."""
+    text = _one_line(script.grammar.expand_raw(symbol, slots, rng))
     if text:
         slots[symbol] = text
-    return text or None
+    return text
 
 
-def _add_features(slots: Slots, features: tuple[str, ...], tables: SharedTables, rng: random.Random) -> None:
-    """Draw one to three features that suit the place, of light at most one."""
-    fitting = [feature for feature in features if not tables.clashes(feature, slots["place"])]
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _add_features(slots: Slots, fitting: tuple[str, ...], tables: SharedTables, rng: random.Random) -> None:
+    """Draw one to three features, of light at most one."""
     drawn: list[str] = []
     for feature in rng.sample(fitting, k=min(rng.choice(_FEATURE_COUNTS), len(fitting))):
         if not (tables.is_light(feature) and any(map(tables.is_light, drawn))):
@@ -144,8 +133,6 @@ def _add_features(slots: Slots, features: tuple[str, ...], tables: SharedTables,
 def _add_agreement(slots: Slots, tables: SharedTables) -> None:
     """Add verb endings and pronouns, except those that a phrase of the capability has set."""
     forms = dict(_PLURAL_FORMS if is_plural(slots.get("painted", slots["keyword"])) else _SINGULAR_FORMS)
-    if forms["is"] == "is":
-        forms["single"] = ""
     if pronouns := tables.pronouns.get(slots.get("person", "")):
         forms.update(zip(("it", "them", "its"), pronouns, strict=True))
     for name, text in forms.items():

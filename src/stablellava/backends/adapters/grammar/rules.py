@@ -78,7 +78,7 @@ class Grammar:
             symbol: tuple(_parse(text, f"{where}, rule {symbol!r}") for text in texts)
             for symbol, texts in rules.items()
         }
-        self._choices: dict[tuple[str, frozenset[str]], _Choice | None] = {}
+        self._choices: dict[frozenset[str], dict[str, _Choice | None]] = {}
         self._check_symbols()
 
     def __contains__(self, symbol: str) -> bool:
@@ -90,7 +90,8 @@ class Grammar:
 
     def usable(self, symbol: str, slots: Slots) -> tuple[Alternative, ...]:
         """Return the alternatives of a symbol that these slots can fill."""
-        choice = self._choice(symbol, frozenset(slots))
+        present = frozenset(slots)
+        choice = self._choice(symbol, present, self._choices.setdefault(present, {}))
         return choice.alternatives if choice else ()
 
     def expand(self, symbol: str, slots: Slots, rng: random.Random) -> str:
@@ -102,40 +103,43 @@ class Grammar:
 
     def expand_raw(self, symbol: str, slots: Slots, rng: random.Random) -> str:
         """Return one expansion with spaces and capitals as the rules have them."""
+        present = frozenset(slots)
+        known = self._choices.setdefault(present, {})
         parts: list[str] = []
-        self._expand(symbol, slots, frozenset(slots), rng, parts)
-        return "".join(parts)
-
-    def _expand(self, symbol: str, slots: Slots, present: frozenset[str], rng: random.Random, parts: list[str]) -> None:
-        choice = self._choice(symbol, present)
-        if choice is None:
+        if self._choice(symbol, present, known) is None:
             raise ConfigError(
                 f"{self._where}: no alternative of rule {symbol!r} can be filled with {', '.join(sorted(present))}. "
                 "Add one that needs fewer slots."
             )
+        self._expand(symbol, slots, known, rng, parts)
+        return "".join(parts)
+
+    def _expand(
+        self, symbol: str, slots: Slots, known: Mapping[str, _Choice | None], rng: random.Random, parts: list[str]
+    ) -> None:
+        choice = known[symbol]
+        assert choice is not None, "a usable alternative has usable symbols only"
         drawn = choice.alternatives[bisect_right(choice.cumulative, rng.random() * choice.cumulative[-1])]
         for node in drawn.nodes:
             if node.kind == "text":
                 parts.append(node.value)
             elif node.kind == "symbol":
-                self._expand(node.value, slots, present, rng, parts)
+                self._expand(node.value, slots, known, rng, parts)
             else:
                 parts.append(_fill(node, slots))
 
-    def _choice(self, symbol: str, present: frozenset[str]) -> _Choice | None:
-        key = (symbol, present)
-        if key not in self._choices:
-            usable = tuple(option for option in self._rules.get(symbol, ()) if self._is_usable(option, present))
-            cumulative = tuple(accumulate(option.weight for option in usable))
-            self._choices[key] = _Choice(usable, cumulative) if usable else None
-        return self._choices[key]
-
-    def _is_usable(self, option: Alternative, present: frozenset[str]) -> bool:
-        return (
-            option.needs <= present
-            and not option.lacks & present
-            and all(self._choice(symbol, present) is not None for symbol in option.symbols)
-        )
+    def _choice(self, symbol: str, present: frozenset[str], known: dict[str, _Choice | None]) -> _Choice | None:
+        """Return what can be drawn for a symbol, remembering it and all it leads to in ``known``."""
+        if symbol not in known:
+            usable = tuple(
+                option
+                for option in self._rules.get(symbol, ())
+                if option.needs <= present
+                and not option.lacks & present
+                and all(self._choice(child, present, known) is not None for child in option.symbols)
+            )
+            known[symbol] = _Choice(usable, tuple(accumulate(option.weight for option in usable))) if usable else None
+        return known[symbol]
 
     def _check_symbols(self) -> None:
         finished: set[str] = set()

@@ -31,6 +31,8 @@ class Script:
         self.revision = hash_id(tables.revision, sorted((symbol, list(rules[symbol])) for symbol in rules))
         self._literals = {fact: self._literal_values(fact) for fact in self.facts}
         self._others: dict[str, tuple[Keyword, ...]] = {}
+        self._named: dict[str, frozenset[str]] = {}
+        self._features: dict[str, tuple[str, ...]] = {}
 
     def other_keywords(self, keyword: Keyword) -> tuple[Keyword, ...]:
         """Return the keywords that are surely wrong for a picture of this one: rivals or other groups, other words."""
@@ -39,6 +41,25 @@ class Script:
                 other for other in self.capability.keywords if _is_surely_other(keyword, other)
             )
         return self._others[keyword.name]
+
+    def keywords_named_in(self, phrase: str) -> frozenset[str]:
+        """Return the names of the keywords that a phrase of a prompt names, by any of their words."""
+        if phrase not in self._named:
+            self._named[phrase] = frozenset(
+                keyword.name
+                for keyword in self.capability.keywords
+                if any(
+                    contains_phrase(phrase, said) for said in (keyword.name, keyword.short_answer, *keyword.synonyms)
+                )
+            )
+        return self._named[phrase]
+
+    def features_for(self, place: str) -> tuple[str, ...]:
+        """Return the capability's visual features that can be had in the place."""
+        if place not in self._features:
+            features = self.capability.visual_features
+            self._features[place] = tuple(it for it in features if not self.tables.clashes(it, place))
+        return self._features[place]
 
     def other_value(self, fact: str, value: str, rng: random.Random) -> str | None:
         """Return another value the fact could have had, or None if its rule spells out no other."""
@@ -94,4 +115,5 @@ def _is_surely_other(keyword: Keyword, other: Keyword) -> bool:
         return False
     own = (keyword.name, *keyword.synonyms, *keyword.accepted_answers)
     wrong = (other.short_answer, *other.synonyms, *other.accepted_answers)
-    return not any(contains_phrase(one, two) or contains_phrase(two, one) for one in own for two in wrong)
+    all_own, all_wrong = " ; ".join(own), " ; ".join(wrong)
+    return not (any(contains_phrase(all_own, it) for it in wrong) or any(contains_phrase(all_wrong, it) for it in own))

@@ -1,6 +1,5 @@
 """The writer that works without a model, a network or a key."""
 
-import random
 from collections.abc import Sequence
 
 from stablellava.backends.adapters.grammar.dialogue import write_dialogue
@@ -32,19 +31,13 @@ class GrammarWriter:
 
     def _write_one(self, request: DraftRequest) -> Draft | DraftRefusal:
         script = self._script_of(request.capability)
-        rng = random.Random(request.seed)  # noqa: S311 - variety, not secrecy
-        plan = draw_plan(request, script, rng)
-        texts = _write_prompts(request, script, plan, rng)
-        shown = plan.slots["place" if request.capability.setting_kind == "place" else "setting"]
-        attributes: list[tuple[str, str]] = (
-            [(request.capability.setting_kind, request.setting)] if shown in texts[0] else []
-        )
-        attributes.extend(plan.facts)
+        plan = draw_plan(request, script)
+        attributes = [*_shown_setting(plan), *plan.facts]
         accepted: tuple[str, ...] = ()
         if request.form is None:
-            turns = write_dialogue(request, script, plan, "; ".join(texts), rng)
+            turns = write_dialogue(plan)
         else:
-            question = write_question(request, request.form, script, plan, "; ".join(texts), rng)
+            question = write_question(plan, request.form)
             if isinstance(question, DraftRefusal):
                 return question
             turns, accepted = question.turns, question.accepted
@@ -56,7 +49,9 @@ class GrammarWriter:
             keyword=request.keyword.name,
             setting=request.setting,
             attributes=tuple(attributes),
-            prompts=tuple(PaintPrompt(text=text, emphasis=((text.partition(",")[0], EMPHASIS),)) for text in texts),
+            prompts=tuple(
+                PaintPrompt(text=text, emphasis=((text.partition(",")[0], EMPHASIS),)) for text in plan.prompts
+            ),
             turns=turns,
             accepted_answers=accepted,
             form=request.form,
@@ -70,10 +65,8 @@ class GrammarWriter:
         return known
 
 
-def _write_prompts(request: DraftRequest, script: Script, plan: Plan, rng: random.Random) -> tuple[str, ...]:
-    """Return one prompt per picture; all share place, style and visual features."""
-    parts = request.keyword.parts
-    return tuple(
-        " ".join(script.grammar.expand_raw("prompt", {**plan.slots, "part": part} if part else plan.slots, rng).split())
-        for part in (parts or ("",))
-    )
+def _shown_setting(plan: Plan) -> list[tuple[str, str]]:
+    """Return the setting as an attribute, unless the keyword's own parts say where they are."""
+    kind = plan.request.capability.setting_kind
+    said = plan.script.tables.say_place(plan.request.setting) if kind == "place" else plan.request.setting
+    return [(kind, plan.request.setting)] if said in plan.phrases else []
