@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import orjson
@@ -99,11 +100,10 @@ def read_run(layout: RunLayout) -> RunContents:
         run.config = _attempt(run, "config", lambda: load_config(layout.config_path))
     _attempt(run, "data", lambda: _read_data(run))
     for stage in _stages_in(layout):
-        _attempt(run, f"training of {stage}", lambda stage=stage: _read_steps(run, stage))  # type: ignore[misc]
-    _attempt(run, "evaluation", lambda: _read_logs(run))
+        _attempt(run, f"training of {stage}", partial(_read_steps, run, stage))
+    _read_logs(run)
     if run.logs and run.samples.num_samples:
-        items = [entry.item for logs in run.logs.values() for entry in next(iter(logs.values())).entries]
-        run.contamination = check_contamination(items, read_samples(layout.data_dir))
+        _attempt(run, "contamination check", lambda: _check_contamination(run))
     if layout.timing_path.is_file():
         _attempt(run, "timing", lambda: _read_timing(run))
     return run
@@ -150,9 +150,16 @@ def _read_logs(run: RunContents) -> None:
     found: dict[str, dict[str, EvalLog]] = {}
     for path in sorted((run.layout.root / "evaluation").glob("*.*.json")):
         suite, _, stage = path.stem.partition(".")
-        found.setdefault(suite, {})[stage] = read_log(path)
+        log = _attempt(run, f"evaluation of {path.stem}", partial(read_log, path))
+        if log is not None:
+            found.setdefault(suite, {})[stage] = log
     for suite in sorted(found):
         run.logs[suite] = {stage: found[suite][stage] for stage in sorted(found[suite], key=stage_order)}
+
+
+def _check_contamination(run: RunContents) -> None:
+    items = [entry.item for logs in run.logs.values() for entry in next(iter(logs.values())).entries]
+    run.contamination = check_contamination(items, read_samples(run.layout.data_dir))
 
 
 def _read_timing(run: RunContents) -> None:
