@@ -19,7 +19,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f}/s" if speed else "")
+        return Text(_format_rate(speed) if speed else "")
 
 
 class PhaseProgress:
@@ -32,6 +32,7 @@ class PhaseProgress:
         self._name = name
         self._bar = bar
         self._task = bar.add_task(name, total=None, note="") if bar else None
+        self._part = name
         self._began = self._last_line = time.monotonic()
 
     def show_synthesis(self, state: "SynthesisProgress") -> None:
@@ -48,6 +49,10 @@ class PhaseProgress:
         self._show(self._name, done, total, "")
 
     def _show(self, name: str, done: int, total: int, note: str) -> None:
+        if name != self._part:  # steps do not take as long as what came before them
+            self._part, self._began = name, time.monotonic()
+            if self._bar is not None and self._task is not None:
+                self._bar.reset(self._task)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=name, completed=done, total=total, note=note)
             return
@@ -59,8 +64,13 @@ class PhaseProgress:
 
 def _line(name: str, done: int, total: int, note: str, seconds: float) -> str:
     rate = done / seconds if seconds > 0 else 0.0
-    left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-    return f"{name}: {done:,}/{total:,}, {rate:,.1f}/s{left}{', ' + note if note else ''}"
+    left = f"{(total - done) / rate:.0f} s left" if rate and done < total else ""
+    facts = (f"{done:,}/{total:,}", _format_rate(rate) if rate else "", left, note)
+    return f"{name}: {', '.join(fact for fact in facts if fact)}"
+
+
+def _format_rate(per_second: float) -> str:
+    return f"{per_second:,.1f}/s" if per_second >= 1 else f"{1 / per_second:,.1f} s each"
 
 
 @contextmanager

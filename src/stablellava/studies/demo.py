@@ -14,6 +14,8 @@ from stablellava.evaluation.comparing import Comparison, Gap, compare_logs, comp
 from stablellava.evaluation.contamination import check_contamination, ensure_clean
 from stablellava.evaluation.suites import load_suite
 from stablellava.model.answering import LocalAnswerer
+from stablellava.model.language_model import ASSET_OF_MODEL
+from stablellava.store.assets import pull_asset
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_samples
 from stablellava.studies.timing import PhaseClock, PhaseTime, ShowPhase
@@ -42,6 +44,8 @@ def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: 
     Raises: what the phases raise; nothing is caught here.
     """
     clock = PhaseClock(layout.timing_path, show)
+    with clock.phase("fetch weights"):
+        _pull_language_model(config)
     with clock.phase("synthesize") as display:
         data = synthesize(config, layout, display.show_synthesis)
     with clock.phase("make suite") as display:
@@ -77,6 +81,12 @@ def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: 
         gap=gap,
         phases=clock.phases,
     )
+
+
+def _pull_language_model(config: RunConfig) -> None:
+    asset_name = ASSET_OF_MODEL.get(config.training.model.language_model)
+    if asset_name:
+        pull_asset(asset_name)
 
 
 def _ensure_held_out(layout: RunLayout) -> None:
