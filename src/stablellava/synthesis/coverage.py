@@ -27,32 +27,43 @@ class Coverage(Record):
         return tuple(name for name, count in self.keywords.items() if count == 0)
 
 
+class CoverageMeter:
+    """Counts the samples of one capability as they come."""
+
+    def __init__(self, capability: Capability) -> None:
+        self._capability = capability
+        self._num_samples = 0
+        self._keywords = Counter({keyword.name: 0 for keyword in capability.keywords})
+        self._settings: Counter[str] = Counter()
+        self._attributes: dict[str, Counter[str]] = {}
+
+    def add(self, sample: Sample) -> None:
+        """Count an accepted sample."""
+        self._num_samples += 1
+        self._keywords[sample.draft.keyword] += 1
+        self._settings[sample.draft.setting] += 1
+        for name, value in sample.draft.attributes:
+            self._attributes.setdefault(name, Counter())[value] += 1
+
+    def read(self) -> Coverage:
+        """Return the counts so far."""
+        return Coverage(
+            capability=self._capability.name,
+            num_samples=self._num_samples,
+            num_keywords=len(self._capability.keywords),
+            keywords=_rarest_first(self._keywords),
+            settings=_rarest_first(self._settings),
+            attributes={name: _rarest_first(self._attributes[name]) for name in sorted(self._attributes)},
+        )
+
+
 def measure_coverage(samples: Iterable[Sample], capabilities: Sequence[Capability]) -> tuple[Coverage, ...]:
     """Return one entry per capability, in their order; samples of other capabilities are left out."""
-    drafts_of: dict[str, list[Sample]] = {capability.name: [] for capability in capabilities}
+    meters = {capability.name: CoverageMeter(capability) for capability in capabilities}
     for sample in samples:
-        if sample.draft.capability in drafts_of:
-            drafts_of[sample.draft.capability].append(sample)
-    return tuple(_measure(capability, drafts_of[capability.name]) for capability in capabilities)
-
-
-def _measure(capability: Capability, samples: list[Sample]) -> Coverage:
-    keywords = Counter({keyword.name: 0 for keyword in capability.keywords})
-    settings: Counter[str] = Counter()
-    attributes: dict[str, Counter[str]] = {}
-    for sample in samples:
-        keywords[sample.draft.keyword] += 1
-        settings[sample.draft.setting] += 1
-        for name, value in sample.draft.attributes:
-            attributes.setdefault(name, Counter())[value] += 1
-    return Coverage(
-        capability=capability.name,
-        num_samples=len(samples),
-        num_keywords=len(capability.keywords),
-        keywords=_rarest_first(keywords),
-        settings=_rarest_first(settings),
-        attributes={name: _rarest_first(attributes[name]) for name in sorted(attributes)},
-    )
+        if sample.draft.capability in meters:
+            meters[sample.draft.capability].add(sample)
+    return tuple(meter.read() for meter in meters.values())
 
 
 def _rarest_first(counts: Counter[str]) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What to draft next: slots that even out the keywords, all known before any model is asked."""
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,16 +54,18 @@ class Planner:
 
     def plan_round(self, round_index: int, num_slots: int, tally: Tally) -> list[DraftRequest]:
         """Return one request per slot, each for the keyword that has the fewest samples by then."""
-        standing = self._standing_keywords(tally)
-        accepted, attempted = Counter(tally.accepted), Counter(tally.attempted)
+        queue = [
+            (tally.accepted[name], tally.attempted[name], self._rank(name), name)
+            for name in self._standing_keywords(tally)
+        ]
+        heapq.heapify(queue)
         requests = []
         for slot in range(num_slots):
-            keyword = min(standing, key=lambda name: (accepted[name], attempted[name], self._rank(name)))
+            accepted, attempted, rank, keyword = queue[0]
             settings = self.settings_by_keyword[keyword]
-            setting = settings[attempted[keyword] % len(settings)]
-            accepted[keyword] += 1
-            attempted[keyword] += 1
+            setting = settings[attempted % len(settings)]
             requests.append(self._request(round_index, slot, keyword, setting, tally.num_accepted + slot))
+            heapq.heapreplace(queue, (accepted + 1, attempted + 1, rank, keyword))
         return requests
 
     def _standing_keywords(self, tally: Tally) -> list[str]:

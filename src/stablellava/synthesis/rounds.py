@@ -6,39 +6,24 @@ Departs: the paper keeps what it generates; we check every pair and draft again 
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stablellava.core.capability import Capability, Keyword
+from stablellava.core.capability import Capability
 from stablellava.core.errors import RecordError
-from stablellava.core.sample import Rejected, Sample, ShardManifest
+from stablellava.core.sample import ShardManifest
 from stablellava.executors.local import LocalExecutor
-from stablellava.filters.base import Candidate, count_reasons
 from stablellava.store.card import write_card
 from stablellava.store.cleaning import remove_leftovers
 from stablellava.store.images import image_path
-from stablellava.store.manifest import CapabilityCounts, DataManifest, write_manifest
+from stablellava.store.manifest import DataManifest, write_manifest
 from stablellava.store.shards import commit_shard, find_shard, read_shard
-from stablellava.synthesis.coverage import measure_coverage
-from stablellava.synthesis.making import MakerSetup, Outcome, ShardResult, ShardTask, build_maker, reject
-from stablellava.synthesis.planning import Planner, Tally
+from stablellava.synthesis.making import MakerSetup, ShardResult, ShardTask, build_maker
+from stablellava.synthesis.planning import Planner
 from stablellava.synthesis.reporting import ProgressCallback, SynthesisProgress, SynthesisReport
-from stablellava.synthesis.verifying import DuplicateGate
+from stablellava.synthesis.standing import Standing, capability_of, images_of
 
-
-@dataclass
-class _State:
-    """What stands so far; rebuilt from committed shards when a run goes on."""
-
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    gates: dict[str, DuplicateGate] = field(default_factory=dict)
-    samples: list[Sample] = field(default_factory=list)
-    rejects: list[Rejected] = field(default_factory=list)
-    shards: list[ShardManifest] = field(default_factory=list)
-    seconds: Counter[str] = field(default_factory=Counter)
-    num_painted: int = 0
-    num_resumed: int = 0
+_NUM_REASONS_NAMED = 3
 
 
 class RoundLoop:
@@ -49,6 +34,7 @@ class RoundLoop:
         setup: what worker processes are built with; names the data folder.
         capabilities: those to make data for, in order.
         num_wanted: accepted samples over all capabilities, for progress.
+        progress: called after every shard.
     """
 
     def __init__(
@@ -62,14 +48,13 @@ class RoundLoop:
         self._manifest = manifest
         self._setup = setup
         self._data_dir: Path = setup.data_dir
-        self._capabilities = {capability.name: capability for capability in capabilities}
         self._num_wanted = num_wanted
         self._progress = progress
+        self._standing = Standing(capabilities)
+        self._seconds: Counter[str] = Counter()
+        self._num_painted = 0
+        self._num_resumed = 0
         self._started = time.perf_counter()
-        self._state = _State(
-            tallies={name: Tally() for name in self._capabilities},
-            gates={name: DuplicateGate() for name in self._capabilities},
-        )
 
     def run_rounds(self, planners: Mapping[str, Planner], samples_per_capability: int) -> SynthesisReport:
         """Draft, paint and check until every capability has exactly that many samples, or max_rounds are over.
@@ -94,11 +79,12 @@ class RoundLoop:
         return LocalExecutor(build_maker, (self._setup,), self._setup.settings.num_workers)
 
     def _plan(self, planners: Mapping[str, Planner], wanted: int, round_index: int) -> list[ShardTask]:
+        """Return the round's shards: exactly as many slots per capability as samples are missing."""
         tasks = []
+        size = self._setup.settings.shard_size
         for name, planner in planners.items():
-            tally = self._state.tallies[name]
+            tally = self._standing.of_capability[name].tally
             requests = planner.plan_round(round_index, wanted - tally.num_accepted, tally)
-            size = self._setup.settings.shard_size
             for start in range(0, len(requests), size):
                 shard_id = f"{name}/r{round_index:02d}-{start // size:05d}"
                 tasks.append(ShardTask(shard_id, requests=tuple(requests[start : start + size])))
@@ -107,7 +93,7 @@ class RoundLoop:
     def _run_tasks(
         self, executor: LocalExecutor[ShardTask, ShardResult], tasks: Sequence[ShardTask], round_index: int
     ) -> None:
-        committed = {task.shard_id: self._load(task.shard_id) for task in tasks}
+        committed = {task.shard_id: self._find_whole(task.shard_id) for task in tasks}
         results = executor.map_ordered([task for task in tasks if committed[task.shard_id] is None])
         for task in tasks:
             manifest = committed[task.shard_id]
@@ -117,108 +103,81 @@ class RoundLoop:
                 self._take_over(manifest)
             self._tell(round_index, task.shard_id)
 
-    def _load(self, shard_id: str) -> ShardManifest | None:
-        """Return the marker of a shard that is whole, pictures included."""
+    def _find_whole(self, shard_id: str) -> ShardManifest | None:
+        """Return the marker of a committed shard whose pictures are all there.
+
+        Otherwise it is made again, which gives the same bytes.
+        """
         manifest = find_shard(self._data_dir, shard_id)
         if manifest is None:
             return None
         samples, rejects = read_shard(self._data_dir, shard_id)
-        for sha256 in _images_of([*samples, *rejects]):
-            try:
+        try:
+            for sha256 in images_of([*samples, *rejects]):
                 image_path(self._data_dir, sha256)
-            except RecordError:
-                # Someone deleted it; the shard is made again and gives the same bytes.
-                return None
+        except RecordError:
+            return None
         return manifest
 
     def _take_over(self, manifest: ShardManifest) -> None:
         samples, rejects = read_shard(self._data_dir, manifest.shard_id)
+        standing = self._standing.of_capability[capability_of(manifest.shard_id)]
         for sample in samples:
-            self._state.gates[sample.draft.capability].admit(self._candidate(sample))
-        self._count(manifest, [*samples, *rejects])
-        self._state.num_resumed += 1
+            standing.admit(sample)
+        self._standing.add_shard(manifest, [*samples, *rejects])
+        self._num_resumed += 1
 
     def _commit(self, shard_id: str, result: ShardResult) -> None:
-        outcomes = [self._drop_duplicate(outcome) for outcome in result.outcomes]
-        self._count(commit_shard(self._data_dir, shard_id, outcomes), outcomes)
-        self._state.num_painted += result.num_painted
-        self._state.seconds.update(result.seconds)
-
-    def _drop_duplicate(self, outcome: Outcome) -> Outcome:
-        if isinstance(outcome, Rejected):
-            return outcome
-        gate, candidate = self._state.gates[outcome.draft.capability], self._candidate(outcome)
-        verdicts = (*outcome.verdicts, *gate.judge(candidate))
-        if not verdicts[-1].kept:
-            return reject(candidate, verdicts)
-        gate.admit(candidate)
-        return outcome.model_copy(update={"verdicts": verdicts})
-
-    def _candidate(self, sample: Sample) -> Candidate:
-        capability = self._capabilities[sample.draft.capability]
-        keyword = capability.find_keyword(sample.draft.keyword) or Keyword(name=sample.draft.keyword)
-        return Candidate(sample.draft, keyword, sample.paintings)
-
-    def _count(self, manifest: ShardManifest, outcomes: Sequence[Outcome]) -> None:
-        state = self._state
-        state.shards.append(manifest)
-        state.tallies[manifest.shard_id.partition("/")[0]].add(outcomes)
-        state.samples.extend(outcome for outcome in outcomes if isinstance(outcome, Sample))
-        state.rejects.extend(outcome for outcome in outcomes if isinstance(outcome, Rejected))
+        standing = self._standing.of_capability[capability_of(shard_id)]
+        outcomes = [standing.drop_duplicate(outcome) for outcome in result.outcomes]
+        self._standing.add_shard(commit_shard(self._data_dir, shard_id, outcomes), outcomes)
+        self._num_painted += result.num_painted
+        self._seconds.update(result.seconds)
 
     def _tell(self, round_index: int, shard_id: str) -> None:
         if self._progress:
-            state, seconds = self._state, time.perf_counter() - self._started
+            standing, seconds = self._standing, time.perf_counter() - self._started
             self._progress(
                 SynthesisProgress(
-                    round_index, shard_id, len(state.samples), self._num_wanted, len(state.rejects), seconds
+                    round_index, shard_id, standing.num_accepted, self._num_wanted, standing.num_rejected, seconds
                 )
             )
 
     def _explain_unfilled(self, wanted: int) -> dict[str, str]:
         unfilled = {}
-        for name, tally in self._state.tallies.items():
-            if tally.num_accepted < wanted:
-                reasons = count_reasons(rejected for rejected in self._state.rejects if rejected.capability == name)
-                named = ", ".join(f"{reason} {count}" for reason, count in list(reasons.items())[:3])
+        for name, counts in self._standing.counts.items():
+            if counts.accepted < wanted:
+                named = [f"{reason} {count}" for reason, count in counts.rejected.items()][:_NUM_REASONS_NAMED]
                 rounds = self._setup.settings.max_rounds
-                unfilled[name] = f"{tally.num_accepted} of {wanted} after {rounds} rounds; rejected: {named}"
+                unfilled[name] = f"{counts.accepted} of {wanted} after {rounds} rounds; rejected: {', '.join(named)}"
         return unfilled
 
     def _finish(self, unfilled: dict[str, str]) -> SynthesisReport:
-        state = self._state
-        num_removed = remove_leftovers(self._data_dir, _images_of([*state.samples, *state.rejects]))
-        counts = {
-            name: CapabilityCounts(
-                accepted=tally.num_accepted,
-                rejected=count_reasons(rejected for rejected in state.rejects if rejected.capability == name),
-            )
-            for name, tally in state.tallies.items()
-        }
+        standing = self._standing
+        num_removed = remove_leftovers(self._data_dir, standing.used_images)
+        coverage = tuple(entry.coverage for entry in standing.of_capability.values())
         manifest = self._manifest.model_copy(
-            update={"complete": True, "counts": counts, "unfilled": unfilled, "shards": tuple(state.shards)}
+            update={
+                "complete": True,
+                "counts": standing.counts,
+                "unfilled": unfilled,
+                "shards": tuple(standing.shards),
+            }
         )
-        coverage = measure_coverage(state.samples, tuple(self._capabilities.values()))
         write_card(self._data_dir, manifest, {entry.capability: entry.keywords for entry in coverage})
         write_manifest(self._data_dir, manifest)
-        seconds = time.perf_counter() - self._started
         return SynthesisReport(
             data_dir=str(self._data_dir),
             fingerprint=manifest.fingerprint,
-            num_accepted=len(state.samples),
-            num_rejected=len(state.rejects),
-            counts=counts,
-            rejected_by_reason=count_reasons(state.rejects),
+            num_accepted=standing.num_accepted,
+            num_rejected=standing.num_rejected,
+            counts=standing.counts,
+            rejected_by_reason=standing.rejected_by_reason,
             unfilled=unfilled,
             coverage=coverage,
-            num_painted=state.num_painted,
-            num_resumed_shards=state.num_resumed,
+            num_painted=self._num_painted,
+            num_resumed_shards=self._num_resumed,
             num_removed_images=num_removed,
-            seconds=seconds,
-            seconds_by_stage={name: state.seconds[name] for name in sorted(state.seconds)},
+            seconds=time.perf_counter() - self._started,
+            seconds_by_stage={name: self._seconds[name] for name in sorted(self._seconds)},
         )
-
-
-def _images_of(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    for outcome in outcomes:
-        yield from (painting.sha256 for painting in outcome.paintings)
