@@ -10,7 +10,7 @@ from stablellava.studio.svg import element, figure, points
 
 Point = tuple[float, float]
 _WIDTH, _HEIGHT = 520.0, 240.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 14.0, 34.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 14.0, 30.0, 36.0
 _MAX_POINTS = 400
 _SMOOTHING = 0.9
 
@@ -38,28 +38,32 @@ class _Scale:
     """Maps data to the drawing, with round ticks."""
 
     def __init__(self, values: Sequence[Point]) -> None:
-        self._x_ticks = _round_ticks(min(x for x, _ in values), max(x for x, _ in values))
+        self._x_low, self._x_high = min(x for x, _ in values), max(x for x, _ in values)
+        if self._x_low == self._x_high:
+            self._x_high += 1
+        ticks = _round_ticks(self._x_low, self._x_high)
+        self._x_ticks = [tick for tick in ticks if self._x_low <= tick <= self._x_high]
         self._y_ticks = _round_ticks(min(0.0, *(y for _, y in values)), max(y for _, y in values))
 
     def place(self, point: Point) -> Point:
-        x_low, x_high = self._x_ticks[0], self._x_ticks[-1]
+        x_share = (point[0] - self._x_low) / (self._x_high - self._x_low)
         y_low, y_high = self._y_ticks[0], self._y_ticks[-1]
         return (
-            _LEFT + (point[0] - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT),
+            _LEFT + x_share * (_WIDTH - _LEFT - _RIGHT),
             _HEIGHT - _BOTTOM - (point[1] - y_low) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM),
         )
 
     def axes(self, x_label: str, y_label: str) -> list[Markup]:
         parts = []
         for tick in self._y_ticks:
-            _, y = self.place((self._x_ticks[0], tick))
+            _, y = self.place((self._x_low, tick))
             parts.append(element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="rule"))
             parts.append(element("text", f"{tick:g}", x=_LEFT - 7, y=y + 4, text_anchor="end", class_="tick"))
         for tick in self._x_ticks:
             x, _ = self.place((tick, self._y_ticks[0]))
             parts.append(element("text", f"{tick:g}", x=x, y=_HEIGHT - 17, text_anchor="middle", class_="tick"))
         parts.append(element("text", x_label, x=_WIDTH - _RIGHT, y=_HEIGHT - 3, text_anchor="end", class_="axis"))
-        parts.append(element("text", y_label, x=4, y=10, class_="axis"))
+        parts.append(element("text", y_label, x=4, y=12, class_="axis"))
         return parts
 
 
