@@ -70,8 +70,7 @@ def assemble(settings: ModelSettings, seed: int) -> Vlm:
     language_model, tokenizer = load_language_model(settings.language_model)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     image_token_id = token_id_of(tokenizer, IMAGE_TOKEN)
-    if image_token_id >= language_model.config.vocab_size:
-        language_model.resize_token_embeddings(image_token_id + 1, mean_resizing=False)
+    _make_room_for(image_token_id, language_model)
     model = join_parts(tower, language_model, image_token_id, _PROJECTOR_ACTIVATION[settings.projector])
     _start_projector(model, settings, seed)
     processor = LlavaProcessor(
@@ -157,6 +156,16 @@ def load_vlm(folder: Path) -> Vlm:
 def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:
     """Tell whether the projector is the paper's single layer: the second one is fixed at identity."""
     return bool(model.config.projector_hidden_act == "linear")
+
+
+def _make_room_for(image_token_id: int, language_model: PreTrainedModel) -> None:
+    """Add a row for the image token unless the vocabulary has one to spare: the mean of all words, of no word's taste."""
+    if image_token_id < language_model.config.vocab_size:
+        return
+    language_model.resize_token_embeddings(image_token_id + 1, mean_resizing=False)
+    with torch.no_grad():
+        for layer in (language_model.get_input_embeddings(), language_model.get_output_embeddings()):
+            layer.weight[image_token_id] = layer.weight[:image_token_id].mean(dim=0)
 
 
 def _start_projector(model: LlavaForConditionalGeneration, settings: ModelSettings, seed: int) -> None:

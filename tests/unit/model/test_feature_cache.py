@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny_vlm
+from stablellava.core.errors import RecordError
+from stablellava.model.assembling import Vlm, assemble
+from stablellava.model.feature_cache import FeatureCache
+from stablellava.model.vlm import select_patches
+
+
+@pytest.fixture(scope="module")
+def vlm(tmp_path_factory: pytest.TempPathFactory) -> Vlm:
+    folder = tiny_vlm.write_language_model(tmp_path_factory.mktemp("lm"))
+    return assemble(tiny_vlm.tiny_settings(folder), seed=0)
+
+
+def open_cache(vlm: Vlm, folder: Path) -> FeatureCache:
+    return FeatureCache(folder / "features", vlm.model, vlm.processor.image_processor)
+
+
+def test_features_are_the_towers_own_and_computed_once(vlm: Vlm, tmp_path: Path) -> None:
+    images = [tiny_vlm.write_square(tmp_path, name) for name in ("red", "green", "blue")]
+    assert open_cache(vlm, tmp_path).compute([*images, images[0]]) == 3
+    reopened = open_cache(vlm, tmp_path)
+    assert reopened.compute(images) == 0
+    pictures = [tiny_vlm.Image.open(path) for path in images]
+    pixels = vlm.processor.image_processor(images=pictures, return_tensors="pt")["pixel_values"]
+    with torch.inference_mode():
+        expected = select_patches(vlm.model, pixels)
+    assert torch.allclose(reopened.gather(images), expected, atol=1e-4)
+    assert reopened.size_bytes == pytest.approx(expected.numel() * 4, rel=0.01)
+
+
+def test_a_picture_has_the_same_features_whatever_was_computed_with_it(vlm: Vlm, tmp_path: Path) -> None:
+    red, green = (tiny_vlm.write_square(tmp_path, name) for name in ("red", "green"))
+    alone, together = (FeatureCache(tmp_path / at, vlm.model, vlm.processor.image_processor) for at in ("a", "b"))
+    alone.compute([red])
+    together.compute([green, red])
+    assert torch.equal(alone.gather([red]), together.gather([red]))
+
+
+def test_a_changed_picture_is_another_picture(vlm: Vlm, tmp_path: Path) -> None:
+    image = tiny_vlm.write_square(tmp_path, "red")
+    open_cache(vlm, tmp_path).compute([image])
+    image.write_bytes(tiny_vlm.paint_square("blue", 0))
+    assert open_cache(vlm, tmp_path).compute([image]) == 1
+
+
+def test_a_shard_without_its_index_is_computed_again(vlm: Vlm, tmp_path: Path) -> None:
+    image = tiny_vlm.write_square(tmp_path, "red")
+    cache = open_cache(vlm, tmp_path)
+    cache.compute([image])
+    for index in cache.folder.glob("*.json"):
+        index.unlink()
+    assert open_cache(vlm, tmp_path).compute([image]) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n broken", b"hello"])
+def test_a_broken_picture_is_named(vlm: Vlm, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=r"broken\.png cannot be read"):
+        open_cache(vlm, tmp_path).compute([path])
+
+
+def test_a_missing_picture_is_named(vlm: Vlm, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"gone\.png cannot be read"):
+        open_cache(vlm, tmp_path).compute([tmp_path / "gone.png"])
