@@ -80,7 +80,7 @@ class Cast:
         extra = self.picture_of(other)
         name = relation.name
         if name == "wearing" and thing is not None:
-            return dress(sprite, extra, thing, actor) if actor.is_person else wear(sprite, extra, thing.worn_on or "head")
+            return dress(sprite, extra, thing) if actor.is_person else wear(sprite, extra, thing.worn_on or "head")
         if name in _HOLDING:
             return hold(sprite, extra, 0.8 if other.name in _HELD_UP else 0.42, other.name in _HELD_UP)
         result = sprite

@@ -7,7 +7,7 @@ A kind ending in ``!`` has no outline. The fill "none" leaves only the outline. 
 codes instead of a fill, then the middle and the side of its square (and degrees to turn it).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from PIL import Image, ImageDraw
@@ -36,6 +36,9 @@ class Shape:
     outlined: bool
     numbers: tuple[float, ...]
     codes: str = ""
+
+    def filled(self, color: Rgb) -> "Shape":
+        return replace(self, fill=color)
 
 
 def parse_shape(line: str) -> Shape:

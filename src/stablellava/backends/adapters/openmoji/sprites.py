@@ -144,3 +144,37 @@ def hold(holder: Sprite, held: Sprite, share: float, up: bool) -> Sprite:
     x, y = holder.hand[0] * holder.width, holder.hand[1] * holder.height
     left, top = (x - 0.5 * thing.width, y - 0.97 * thing.height) if up else (x - 0.3 * thing.width, y - 0.5 * thing.height)
     return _stack(holder, [(holder.image, 0, 0), (thing.image, left, top)])
+
+
+_SPOTS: dict[str, tuple[float, float, float, float]] = {
+    "chest": (0.5, 0.56, 0.5, 0.5), "mouth": (0.62, 0.34, 0.2, 0.5), "front": (1.02, 1.0, 0.0, 1.0),
+    "rear": (-0.02, 1.0, 1.0, 1.0), "back": (0.12, 0.5, 0.62, 0.5), "above": (0.5, 0.0, 0.5, 0.85),
+    "ear": (0.7, 0.22, 0.5, 0.5), "cover": (0.5, 1.02, 0.5, 0.96), "lap": (0.75, 0.7, 0.5, 0.6),
+}  # fmt: skip
+"""Where a prop goes: a point of the figure, and the point of the prop that is put there (shares)."""
+_BEHIND_SPOTS = {"back", "seat", "wall"}
+
+
+def attach(figure: Sprite, prop: Sprite, spot: str, share: float, turn: float = 0.0) -> Sprite:
+    """Return the figure with a prop, ``share`` of its own height large and turned by degrees.
+
+    Spots: hand, grip (held at its lower end), feet and seat (carry the figure), wall (behind it at the right), and those of ``_SPOTS``.
+    """
+    size = share * figure.height
+    thing = resize_to(prop, 1.7 * size, size)
+    if turn:
+        turned = thing.image.rotate(turn, Image.Resampling.BICUBIC, expand=True)
+        thing = Sprite(turned.crop(turned.getbbox() or (0, 0, 1, 1)))
+    if spot in ("feet", "seat"):
+        sunk = 0.25 if spot == "feet" else 0.68
+        x, y = (figure.width - thing.width) / 2, figure.height - sunk * thing.height
+    elif spot in ("hand", "grip"):
+        point = (figure.hand[0] * figure.width, figure.hand[1] * figure.height)
+        x, y = point[0] - 0.45 * thing.width, point[1] - (0.92 if spot == "grip" else 0.5) * thing.height
+    elif spot == "wall":
+        x, y = 0.62 * figure.width, figure.height - thing.height
+    else:
+        figure_x, figure_y, prop_x, prop_y = _SPOTS[spot]
+        x, y = figure_x * figure.width - prop_x * thing.width, figure_y * figure.height - prop_y * thing.height
+    parts = [(figure.image, 0.0, 0.0), (thing.image, x, y)]
+    return _stack(figure, parts[::-1] if spot in _BEHIND_SPOTS or spot == "feet" else parts)
