@@ -10,6 +10,7 @@ from typing import Literal
 from stablellava.core.matching import Span, find_spans, split_words
 
 _STANDALONE = re.compile(r"\b(yes|no)\b(?=\s*(?:[^\w\s'-]|$))")
+_CLAUSE_END = re.compile(r"[,.;:!?]+(?:\s|$)")
 _NEGATORS = frozenset(
     {"not", "no", "never", "neither", "nor", "without", "isn't", "aren't", "wasn't", "weren't", "doesn't", "don't"}
 )
@@ -40,11 +41,9 @@ def parse_choice(text: str, first: Sequence[str], second: Sequence[str]) -> Lite
     Each side is a list of synonyms. A denied name does not count ("not a dog but a cat"), nor one
     that is only part of a longer name of the other side ("orange" in "red orange").
     """
-    words = split_words(text)
-    spans_of_first = _all_spans(words, first)
-    spans_of_second = _all_spans(words, second)
-    names_first = _affirms(words, spans_of_first, spans_of_second)
-    names_second = _affirms(words, spans_of_second, spans_of_first)
+    clauses = _split_clauses(text)
+    names_first = any(_affirms(words, first, second) for words in clauses)
+    names_second = any(_affirms(words, second, first) for words in clauses)
     if names_first == names_second:
         return None
     return "first" if names_first else "second"
@@ -52,11 +51,8 @@ def parse_choice(text: str, first: Sequence[str], second: Sequence[str]) -> Lite
 
 def find_affirmed(text: str, phrases: Sequence[str]) -> str | None:
     """Return the first of the phrases that the text names without denying it."""
-    words = split_words(text)
-    for phrase in phrases:
-        if any(not is_denied(words, span) for span in find_spans(words, phrase)):
-            return phrase
-    return None
+    clauses = _split_clauses(text)
+    return next((phrase for phrase in phrases if any(_affirms(words, [phrase], []) for words in clauses)), None)
 
 
 def is_denied(words: Sequence[str], span: Span) -> bool:
@@ -67,12 +63,18 @@ def is_denied(words: Sequence[str], span: Span) -> bool:
     return bool(before) and (before[-1] in _NEGATORS or tuple(before[-2:]) in _NEGATING_PAIRS)
 
 
+def _split_clauses(text: str) -> list[list[str]]:
+    """Return the words between punctuation marks, which no negation crosses ("No, a dog.")."""
+    return [split_words(clause) for clause in _CLAUSE_END.split(text)]
+
+
+def _affirms(words: list[str], own: Sequence[str], others: Sequence[str]) -> bool:
+    other_spans = _all_spans(words, others)
+    return any(
+        not is_denied(words, span) and not any(span == other or span.lies_within(other) for other in other_spans)
+        for span in _all_spans(words, own)
+    )
+
+
 def _all_spans(words: list[str], phrases: Sequence[str]) -> list[Span]:
     return [span for phrase in phrases for span in find_spans(words, phrase)]
-
-
-def _affirms(words: Sequence[str], own: Sequence[Span], others: Sequence[Span]) -> bool:
-    return any(
-        not is_denied(words, span) and not any(span.lies_within(other) or span == other for other in others)
-        for span in own
-    )

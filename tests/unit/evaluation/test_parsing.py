@@ -36,6 +36,8 @@ def test_yes_and_no_are_read_only_where_they_are_clear(text: str, expected: str 
         ("a cat rather than a dog", "first"),
         ("a kitten instead of the dog", "first"),
         ("It isn't a cat, it's a dog", "second"),
+        ("No, a cat.", "first"),
+        ("Not the cat. A dog", "second"),
         ("a cat or a dog", None),
         ("neither a cat nor a dog", None),
         ("a bird", None),
