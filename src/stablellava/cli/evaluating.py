@@ -11,6 +11,7 @@ from stablellava.cli.options import JsonOption, ModelOption, OpenOption, Overrid
 if TYPE_CHECKING:
     from stablellava.core.score import EvalLog
     from stablellava.evaluation.comparing import Gap
+    from stablellava.evaluation.suites import Suite
     from stablellava.store.layout import RunLayout
 
 
@@ -34,14 +35,17 @@ def evaluate(
 ) -> None:
     """Ask a model every question of a suite; print the share of right answers with 95 % intervals.
 
-    Photos stand beside the generated items of the same model, and the gap is named.
+    Photos stand beside the generated items of the same model, and the gap is named. Ends with exit code 2 if a row
+    of the suite is broken; the good ones are asked.
 
     Example: stablellava evaluate --model runs/demo/model/instruct --suite photos --data my_photos
     """
+    from stablellava.cli.failing import refuse_bad_rows
     from stablellava.cli.output import print_result
     from stablellava.cli.runs import RUNS_DIR
     from stablellava.cli.tables import result_table
     from stablellava.core.errors import ConfigError
+    from stablellava.evaluation.suites import load_suite
     from stablellava.evaluation.tables import gap_table, log_table
     from stablellava.store.layout import RunLayout
 
@@ -50,7 +54,9 @@ def evaluate(
     # A model from elsewhere gets a run of its own name.
     lies_in_run = model.resolve().parent.name == "model"
     layout = RunLayout(run or (model.parent.parent if lies_in_run else RUNS_DIR / model.resolve().name))
-    log = _ask_all(model, suite.value, data or layout.suite_dir(suite.value), layout, overrides)
+    # A broken row does not cost the others; it is told at the end, also by the exit code.
+    checked = load_suite(data or layout.suite_dir(suite.value), keep_going=True)
+    log = _ask_all(model, suite.value, checked, layout, overrides)
     gap = _find_gap(log, layout, model.name) if suite is SuiteName.photos else None
     result = {
         "reports": [report.model_dump(mode="json") for report in log.reports],
@@ -58,21 +64,16 @@ def evaluate(
     }
     tables = [log_table(log), *([gap_table(gap)] if gap else [])]
     print_result(result, as_json, *map(result_table, tables))
+    refuse_bad_rows([bad.message for bad in checked.bad_rows])
 
 
-def _ask_all(model: Path, suite: str, folder: Path, layout: "RunLayout", overrides: Overrides) -> "EvalLog":
-    from stablellava.cli.output import note
+def _ask_all(model: Path, suite: str, checked: "Suite", layout: "RunLayout", overrides: Overrides) -> "EvalLog":
     from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import load_settings_of
     from stablellava.evaluation.capability_benchmark import evaluate_suite
-    from stablellava.evaluation.suites import load_suite
+    from stablellava.model.answering import LocalAnswerer
 
     settings = load_settings_of(layout, overrides).evaluation
-    checked = load_suite(folder, keep_going=True)
-    for bad in checked.bad_rows:
-        note(f"left out: {bad.message}")
-    from stablellava.model.answering import LocalAnswerer  # torch, only once the suite is known to be usable
-
     with show_progress(f"evaluate {suite}") as bar:
         return evaluate_suite(
             checked,

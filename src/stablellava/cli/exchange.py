@@ -11,6 +11,7 @@ from stablellava.cli.options import ConfigOption, JsonOption, PresetOption, RunO
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from stablellava.store.layout import RunLayout
     from stablellava.synthesis.importing import ImportReport
 
 _MAX_KEYWORDS_SHOWN = 12
@@ -45,10 +46,12 @@ def import_rows(
 ) -> None:
     """Take rows that others made: LLaVA JSON with pictures, or the released StableLLaVA JSON, which is painted.
 
-    Every row is verified like our own; what is dropped keeps its reason.
+    Every row is verified like our own; what is dropped keeps its reason. Ends with exit code 2 if a row is
+    broken; the good rows are kept.
 
     Example: stablellava import animal.json.gz food.json.gz --run runs/released
     """
+    from stablellava.cli.failing import refuse_bad_rows
     from stablellava.cli.output import print_result
     from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import RUNS_DIR, open_run, save_config
@@ -60,7 +63,10 @@ def import_rows(
     save_config(settings, layout)
     with show_progress("import") as bar:
         report = run_import(paths, settings, layout, capability, images, bar.show_synthesis)
-    print_result(report.model_dump(mode="json"), as_json, *_describe_import(report))
+    bad_rows = _bad_rows(layout)
+    result = {**report.model_dump(mode="json"), "bad_rows": bad_rows}
+    print_result(result, as_json, *_describe_import(report))
+    refuse_bad_rows(bad_rows)
 
 
 def export_samples(
@@ -83,6 +89,17 @@ def export_samples(
     report = exports.export_samples(layout.data_dir, out or layout.root / "export" / form.value, form.value)
     told = f"{report.num_samples:,} samples with {report.num_images:,} pictures -> {report.path}"
     print_result(report.model_dump(mode="json"), as_json, told)
+
+
+def _bad_rows(layout: "RunLayout") -> list[str]:
+    """Return what is wrong with each row that could not be taken; a repeated row is no fault."""
+    from stablellava.store.shards import read_rejected
+
+    return [
+        f"{rejected.capability}: {rejected.detail}"
+        for rejected in read_rejected(layout.data_dir)
+        if rejected.stage == "import" and rejected.reason != "duplicate_row"
+    ]
 
 
 def _describe_import(report: "ImportReport") -> "list[RenderableType]":

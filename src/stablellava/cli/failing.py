@@ -3,7 +3,7 @@
 import errno
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ import typer
 from stablellava.core.errors import BackendMissing, StableLlavaError, UserError
 
 _EXIT_INTERRUPTED = 130
+_MAX_BAD_ROWS_TOLD = 20
 _EXTRA_OF_MODULE = {
     "torch": "train",
     "transformers": "train",
@@ -50,6 +51,16 @@ def report_failures(verb: Callable[..., None]) -> Callable[..., None]:
                  "DiskFull", UserError.exit_code, options)  # fmt: skip
 
     return wrapped
+
+
+def refuse_bad_rows(messages: Sequence[str]) -> None:
+    """End with the exit code for the user's mistake if rows were left out, after the good ones are done."""
+    for message in messages[:_MAX_BAD_ROWS_TOLD]:
+        sys.stderr.write(f"left out: {message}\n")
+    if len(messages) > _MAX_BAD_ROWS_TOLD:
+        sys.stderr.write(f"left out: {len(messages) - _MAX_BAD_ROWS_TOLD} more\n")
+    if messages:
+        raise typer.Exit(UserError.exit_code)
 
 
 def _end(message: str, kind: str, exit_code: int, options: dict[str, Any]) -> None:
