@@ -80,6 +80,9 @@ class Grammar:
         }
         self._choices: dict[frozenset[str], dict[str, _Choice | None]] = {}
         self._check_symbols()
+        options = [option for texts in self._rules.values() for option in texts]
+        # Slots that no rule asks for must not multiply the remembered choices.
+        self._named = frozenset[str]().union(*(option.needs | option.lacks for option in options))
 
     def __contains__(self, symbol: str) -> bool:
         return symbol in self._rules
@@ -90,7 +93,7 @@ class Grammar:
 
     def usable(self, symbol: str, slots: Slots) -> tuple[Alternative, ...]:
         """Return the alternatives of a symbol that these slots can fill."""
-        present = frozenset(slots)
+        present = self._named.intersection(slots)
         choice = self._choice(symbol, present, self._choices.setdefault(present, {}))
         return choice.alternatives if choice else ()
 
@@ -103,12 +106,12 @@ class Grammar:
 
     def expand_raw(self, symbol: str, slots: Slots, rng: random.Random) -> str:
         """Return one expansion with spaces and capitals as the rules have them."""
-        present = frozenset(slots)
+        present = self._named.intersection(slots)
         known = self._choices.setdefault(present, {})
         parts: list[str] = []
         if self._choice(symbol, present, known) is None:
             raise ConfigError(
-                f"{self._where}: no alternative of rule {symbol!r} can be filled with {', '.join(sorted(present))}. "
+                f"{self._where}: no alternative of rule {symbol!r} can be filled with {', '.join(sorted(slots))}. "
                 "Add one that needs fewer slots."
             )
         self._expand(symbol, slots, known, rng, parts)
