@@ -159,13 +159,14 @@ def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:
 
 
 def _make_room_for(image_token_id: int, language_model: PreTrainedModel) -> None:
-    """Add a row for the image token unless the vocabulary has one to spare: the mean of all words, of no word's taste."""
+    """Add a row for the image token, the mean of all words, unless the vocabulary has one to spare."""
     if image_token_id < language_model.config.vocab_size:
         return
     language_model.resize_token_embeddings(image_token_id + 1, mean_resizing=False)
     with torch.no_grad():
         for layer in (language_model.get_input_embeddings(), language_model.get_output_embeddings()):
-            layer.weight[image_token_id] = layer.weight[:image_token_id].mean(dim=0)
+            weight = layer.get_parameter("weight")
+            weight[image_token_id] = weight[:image_token_id].mean(dim=0)
 
 
 def _start_projector(model: LlavaForConditionalGeneration, settings: ModelSettings, seed: int) -> None:

@@ -2,14 +2,32 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stablellava.core.ids import seed_from
 
-MEGA_BATCHES = 16
-"""Batches sorted by length together: enough to make rows alike, few enough to keep the order random."""
+STEPS_SORTED_TOGETHER = 16
+"""Enough to make the rows of a batch alike in length, few enough to keep the order random."""
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """Which examples every batch holds, in order; ``accumulation`` batches make a step."""
+
+    batches: list[list[int]]
+    accumulation: int
+
+    @property
+    def num_steps(self) -> int:
+        return math.ceil(len(self.batches) / self.accumulation)
+
+    def examples_of(self, step: int) -> list[int]:
+        """Return the example indices of a step (from 0)."""
+        first = step * self.accumulation
+        return [index for batch in self.batches[first : first + self.accumulation] for index in batch]
 
 
 def draw_examples(num_examples: int, num_samples: int | None, num_epochs: float, seed: int) -> NDArray[np.int64]:
@@ -20,20 +38,24 @@ def draw_examples(num_examples: int, num_samples: int | None, num_epochs: float,
     return np.concatenate(drawn)[:wanted].astype(np.int64)
 
 
-def plan_batches(lengths: Sequence[int], drawn: NDArray[np.int64], batch_size: int, seed: int) -> list[list[int]]:
-    """Return batches of example indices, those of one batch alike in length, in random order.
+def plan_steps(
+    lengths: Sequence[int], drawn: NDArray[np.int64], batch_size: int, accumulation: int, seed: int
+) -> StepPlan:
+    """Return steps of examples alike in length, in random order; a smaller last one stays last.
 
-    ``lengths`` are tokens per example. Only the last batch drawn may be smaller than ``batch_size``.
+    ``lengths`` are tokens per example. What a step learns does not depend on how it is cut into batches.
     """
-    batches: list[list[int]] = []
-    pool_size = batch_size * MEGA_BATCHES
-    for start in range(0, len(drawn), pool_size):
-        pool = drawn[start : start + pool_size]
+    step_size = batch_size * accumulation
+    steps: list[list[int]] = []
+    for start in range(0, len(drawn), step_size * STEPS_SORTED_TOGETHER):
+        pool = drawn[start : start + step_size * STEPS_SORTED_TOGETHER]
         by_length = sorted(pool.tolist(), key=lambda index: (-lengths[index], index))
-        own = [by_length[first : first + batch_size] for first in range(0, len(by_length), batch_size)]
-        order = np.random.default_rng(seed_from(seed, "batches", start)).permutation(len(own))
-        batches += [own[index] for index in order]
-    return batches
+        own = [by_length[first : first + step_size] for first in range(0, len(by_length), step_size)]
+        num_full = len(by_length) // step_size
+        order = np.random.default_rng(seed_from(seed, "steps", start)).permutation(num_full)
+        steps += [own[index] for index in order] + own[num_full:]
+    batches = [step[first : first + batch_size] for step in steps for first in range(0, len(step), batch_size)]
+    return StepPlan(batches, accumulation)
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:

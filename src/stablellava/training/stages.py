@@ -24,14 +24,14 @@ from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import AnswerLoss
 from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
 from stablellava.store.layout import RunLayout
-from stablellava.training.batching import draw_examples, padding_share, plan_batches
+from stablellava.training.batching import StepPlan, draw_examples, padding_share, plan_steps
 from stablellava.training.collating import Collator, EncodedDataset
 from stablellava.training.data import load_examples
 from stablellava.training.labels import EncodedExample, encode_all
 from stablellava.training.modules import choose_trainable, describe_modules
 from stablellava.training.stage_report import StageReport, claim_stage, find_report, identify_stage, report_path
 from stablellava.training.step_log import StepLog, StepRow, read_step_log
-from stablellava.training.trainer import StageTrainer, StepPlan
+from stablellava.training.trainer import StageTrainer
 
 Progress = Callable[[str, int, int, str], None]
 """Called with a phase ("model", "features", "steps"), done, total and a note ("loss 2.31")."""
@@ -119,7 +119,7 @@ def _starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> V
 def _plan_steps(settings: StageConfig, encoded: Sequence[EncodedExample], seed: int) -> StepPlan:
     drawn = draw_examples(len(encoded), settings.num_samples, settings.num_epochs, seed)
     lengths = [len(example.token_ids) for example in encoded]
-    return StepPlan(plan_batches(lengths, drawn, settings.batch_size, seed), settings.gradient_accumulation)
+    return plan_steps(lengths, drawn, settings.batch_size, settings.gradient_accumulation, seed)
 
 
 def _save_model(vlm: Vlm, folder: Path) -> None:

@@ -1,10 +1,8 @@
 """The library's Trainer with our loss, our batch order and checkpoints that survive a kill."""
 
-import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +15,13 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from stablellava.config.tree import StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.model.vlm import AnswerLoss
+from stablellava.training.batching import StepPlan
 from stablellava.training.collating import Collator, EncodedDataset
 from stablellava.training.step_log import StepLog, StepRow
 
 CHECKPOINTS_KEPT = 2
 _WEIGHTS_NAME = "trainable.safetensors"
 _MARKER_NAME = "complete"
-
-
-@dataclass(frozen=True)
-class StepPlan:
-    """Which examples every batch holds, in order; ``accumulation`` batches make a step."""
-
-    batches: list[list[int]]
-    accumulation: int
-
-    @property
-    def num_steps(self) -> int:
-        return math.ceil(len(self.batches) / self.accumulation)
-
-    def examples_of(self, step: int) -> list[int]:
-        """Return the example indices of a step (from 0)."""
-        first = step * self.accumulation
-        return [index for batch in self.batches[first : first + self.accumulation] for index in batch]
 
 
 class FixedBatches(Sampler[list[int]]):
