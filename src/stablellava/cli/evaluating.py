@@ -57,13 +57,12 @@ def evaluate(
     # A broken row does not cost the others; it is told at the end, also by the exit code.
     checked = load_suite(data or layout.suite_dir(suite.value), keep_going=True)
     log = _ask_all(model, suite.value, checked, layout, overrides)
-    gap = _find_gap(log, layout, model.name) if suite is SuiteName.photos else None
+    gaps = _find_gap(log, layout, model.name) if suite is SuiteName.photos else []
     result = {
         "reports": [report.model_dump(mode="json") for report in log.reports],
-        "gap": gap.model_dump(mode="json") if gap else None,
+        "gaps": [gap.model_dump(mode="json") for gap in gaps],
     }
-    tables = [log_table(log), *([gap_table(gap)] if gap else [])]
-    print_result(result, as_json, *map(result_table, tables))
+    print_result(result, as_json, *map(result_table, [log_table(log), *map(gap_table, gaps)]))
     refuse_bad_rows([bad.message for bad in checked.bad_rows])
 
 
@@ -126,7 +125,8 @@ def report(
         webbrowser.open(layout.report_path.resolve().as_uri())
 
 
-def _find_gap(photos: "EvalLog", layout: "RunLayout", stage: str) -> "Gap | None":
+def _find_gap(photos: "EvalLog", layout: "RunLayout", stage: str) -> "list[Gap]":
+    """Return the gap of the same model to the generated items, if it was measured on them."""
     from stablellava.cli.output import note
     from stablellava.evaluation.capability_benchmark import read_log
     from stablellava.evaluation.comparing import compare_suites
@@ -135,6 +135,6 @@ def _find_gap(photos: "EvalLog", layout: "RunLayout", stage: str) -> "Gap | None
     if path.exists():
         generated = read_log(path)
         if generated.model_fingerprint == photos.model_fingerprint:
-            return compare_suites(generated, photos)
+            return [compare_suites(generated, photos)]
     note(f"no evaluation of this model on generated items in {path}; the gap is not known. Run --suite generated.")
-    return None
+    return []

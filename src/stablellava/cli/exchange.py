@@ -46,8 +46,7 @@ def import_rows(
 ) -> None:
     """Take rows that others made: LLaVA JSON with pictures, or the released StableLLaVA JSON, which is painted.
 
-    Every row is verified like our own; what is dropped keeps its reason. Ends with exit code 2 if a row is
-    broken; the good rows are kept.
+    Every row is verified like our own. Ends with exit code 2 if a row is broken; the good rows are kept.
 
     Example: stablellava import animal.json.gz food.json.gz --run runs/released
     """
@@ -64,8 +63,7 @@ def import_rows(
     with show_progress("import") as bar:
         report = run_import(paths, settings, layout, capability, images, bar.show_synthesis)
     bad_rows = _bad_rows(layout)
-    result = {**report.model_dump(mode="json"), "bad_rows": bad_rows}
-    print_result(result, as_json, *_describe_import(report))
+    print_result({**report.model_dump(mode="json"), "bad_rows": bad_rows}, as_json, *_describe_import(report))
     refuse_bad_rows(bad_rows)
 
 

@@ -18,12 +18,13 @@ from stablellava.model.language_model import ASSET_OF_MODEL
 from stablellava.store.assets import pull_asset
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_samples
-from stablellava.studies.timing import PhaseClock, PhaseTime, ShowPhase
+from stablellava.studies.timing import PhaseClock, PhaseDisplay, PhaseTime, ShowPhase
 from stablellava.synthesis.suites import make_suite
 from stablellava.synthesis.synthesizing import synthesize
 from stablellava.training.stages import train_stage
 
 GENERATED, PHOTOS = "generated", "photos"
+STAGES: tuple[StageName, ...] = ("align", "instruct")
 
 
 class DemoResult(Record):
@@ -55,22 +56,12 @@ def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: 
     if photos_dir:
         suites[PHOTOS] = photos_dir
     logs: dict[tuple[str, StageName], EvalLog] = {}
-    stages: tuple[StageName, ...] = ("align", "instruct")
-    for stage in stages:
+    for stage in STAGES:
         with clock.phase(f"train {stage}") as display:
             train_stage(config, layout, stage, display.show_training)
-        answerer = LocalAnswerer(layout.model_dir(stage), config.evaluation)
         for suite, folder in suites.items():
-            log_path = layout.eval_log_path(suite, stage)
             with clock.phase(f"evaluate {stage} on {suite}") as display:
-                logs[suite, stage] = evaluate_suite(
-                    folder,
-                    answerer,
-                    suite,
-                    log_path=log_path,
-                    batch_size=config.evaluation.batch_size,
-                    progress=display.show_answers,
-                )
+                logs[suite, stage] = _evaluate(config, layout, stage, suite, folder, display)
     comparisons = {suite: compare_logs(logs[suite, "align"], logs[suite, "instruct"]) for suite in suites}
     gap = compare_suites(logs[GENERATED, "instruct"], logs[PHOTOS, "instruct"]) if photos_dir else None
     return DemoResult(
@@ -80,6 +71,19 @@ def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: 
         photos=comparisons.get(PHOTOS),
         gap=gap,
         phases=clock.phases,
+    )
+
+
+def _evaluate(
+    config: RunConfig, layout: RunLayout, stage: StageName, suite: str, folder: Path, display: PhaseDisplay
+) -> EvalLog:
+    return evaluate_suite(
+        folder,
+        LocalAnswerer(layout.model_dir(stage), config.evaluation),
+        suite,
+        log_path=layout.eval_log_path(suite, stage),
+        batch_size=config.evaluation.batch_size,
+        progress=display.show_answers,
     )
 
 

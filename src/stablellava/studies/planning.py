@@ -26,7 +26,7 @@ class StagePlan(Record):
 
 
 class RunPlan(Record):
-    """One run in figures; paintings are those of accepted samples, before any repaint."""
+    """One run in figures; paintings are at most those of accepted samples, repaints not counted."""
 
     name: str
     seed: int
