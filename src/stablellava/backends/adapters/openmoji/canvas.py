@@ -20,7 +20,7 @@ class Canvas:
         factor = 1 if max(width_px, height_px) >= _LARGE_PX else _SUPERSAMPLING
         self.size_px = (width_px, height_px)
         self.width, self.height = width_px * factor, height_px * factor
-        self.image = Image.new("RGB", (self.width, self.height))
+        self.image = Image.new("RGB", (self.width, self.height), (214, 230, 200))
         self.draw = ImageDraw.Draw(self.image)
         self.rng = rng
 
@@ -88,7 +88,9 @@ class Canvas:
             self.cloud(self.vary(0.05, 0.95), self.vary(top, bottom), self.vary(0.035, 0.07), color)
 
     def sky(self, horizon: float, upper: str = "#7fc4f0", lower: str = "#dff1fb") -> None:
-        self.gradient(0, horizon, self.tint(upper, 0.12), self.tint(lower, 0.05))
+        low = self.tint(lower, 0.05)
+        self.gradient(0, horizon, self.tint(upper, 0.12), low)
+        self.rect(0, horizon, 1, 1, low)
 
     def round_tree(self, x: float, foot: float, size: float, color: Rgb) -> None:
         self.rect(x - 0.06 * size, foot - 0.45 * size, x + 0.06 * size, foot, mix(color, (90, 60, 30), 0.8))

@@ -43,6 +43,7 @@ class Cast:
         if not self.leads:
             self.leads = plan.actors[:1]
         self._pictures: dict[int, Sprite] = {}
+        self._bare = {id(actor): self._draw(actor) for actor in plan.actors}
 
     def _thing(self, actor: Actor) -> Thing | None:
         return None if actor.is_person else self.lexicon.things[actor.name]
@@ -50,7 +51,7 @@ class Cast:
     def picture_of(self, actor: Actor) -> Sprite:
         """Return the actor with everything attached to it."""
         if id(actor) not in self._pictures:
-            sprite = self._draw(actor)
+            sprite = self._bare[id(actor)]
             for relation in self.plan.relations:
                 if relation.subject is actor and relation.other is not None and relation.other is not actor:
                     sprite = self._attach(sprite, actor, relation, relation.other)
@@ -61,7 +62,7 @@ class Cast:
         """Return the wanted height of the whole group as a share of the picture's."""
         thing = self._thing(actor)
         own = thing.height if thing is not None else 0.62
-        grown = self.picture_of(actor).height / max(1, self._draw(actor).height)
+        grown = self.picture_of(actor).height / max(1, self._bare[id(actor)].height)
         return min(0.82, own * grown**0.75)
 
     def may_flip(self, actor: Actor) -> bool:
@@ -70,7 +71,7 @@ class Cast:
     def _draw(self, actor: Actor) -> Sprite:
         thing = self._thing(actor)
         if thing is None:
-            return draw_person(actor, self.lexicon, self.size_px, random.Random(f"{self.plan.actors.index(actor)}"))
+            return draw_person(actor, self.lexicon, self.size_px, self.rng)
         tint = actor.rgb if actor.rgb is not None else thing.tint
         picture = render_thing(thing.glyph, thing.sketch, tint, self.size_px)
         return Sprite(picture, head=thing.head, face=thing.face, hand=thing.hand, flies=thing.flies, swims=thing.swims)

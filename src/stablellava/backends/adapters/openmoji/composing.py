@@ -1,9 +1,10 @@
 """From a plan to a picture: what stands where, how large, in which light."""
 
 import random
+from dataclasses import replace
 from functools import lru_cache
 
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from stablellava.backends.adapters.openmoji.backdrops import Backdrop, draw_backdrop
 from stablellava.backends.adapters.openmoji.casting import Cast
@@ -30,11 +31,25 @@ def compose(plan: Plan, lexicon: Lexicon, width_px: int, height_px: int, rng: ra
     zoom = 1.0
     for feature in plan.features:
         zoom *= _ZOOM.get(feature.name, 1.0)
+    if plan.style is not None and plan.style.name == "silhouette":
+        picture = _light_from_behind(picture, rng)
     _place_actors(picture, backdrop, plan, lexicon, zoom, rng)
     for name in dict.fromkeys(effects):
         if name in EFFECTS:
             picture = EFFECTS[name](picture, rng)
     return picture
+
+
+def _light_from_behind(picture: Image.Image, rng: random.Random) -> Image.Image:
+    """Return the place as dim shapes before a bright sky."""
+    dark, light = rng.choice((((150, 74, 60), (255, 226, 160)), ((74, 84, 132), (228, 232, 250)), ((120, 66, 110), (255, 210, 200))))
+    return ImageOps.colorize(picture.convert("L"), dark, light)
+
+
+def _blacken(sprite: Sprite) -> Sprite:
+    black = Image.new("RGBA", sprite.image.size, (16, 14, 20, 255))
+    black.putalpha(sprite.image.getchannel("A"))
+    return replace(sprite, image=black)
 
 
 def _place_actors(
@@ -51,6 +66,8 @@ def _place_actors(
     for index, actor in enumerate(slots):
         row, column = divmod(index, columns)
         sprite = cast.picture_of(actor)
+        if plan.style is not None and plan.style.name == "silhouette":
+            sprite = _blacken(sprite)
         height = cast.height_of(actor) * share * rng.uniform(0.93, 1.07) * picture.height
         room = min(0.94, max(1.5 / columns, 0.45 if columns > 1 else 0.8 * zoom))
         sprite = resize_to(sprite, room * picture.width, min(height, 0.92 * picture.height))

@@ -13,6 +13,8 @@ from stablellava.backends.adapters.openmoji.sketches import GRID, draw_shape, pa
 from stablellava.backends.adapters.openmoji.sprites import Sprite
 
 _SUPERSAMPLING = 3
+_ROOM_ABOVE = 8.0
+"""Units of the design grid above its square, for hair that stands up."""
 _FEMALE = {"woman", "girl", "old woman"}
 _DEFAULT_CUT = {True: "long", False: "short"}
 _DEFAULT_COLOR = "#6a462f"
@@ -32,18 +34,19 @@ def _draw(base: str, cut: str, color: str, tone: str, size_px: int) -> Image.Ima
     bald = render_glyph(f"{base}-{tone}-200D-1F9B2", size_px)
     layers = load_data("hairstyles")[cut]
     canvas = _draw_layer(layers.get("behind", ()), color, size_px)
-    canvas.alpha_composite(bald)
+    canvas.alpha_composite(bald, (0, round(_ROOM_ABOVE / GRID * size_px)))
     canvas.alpha_composite(_draw_layer(layers.get("front", ()), color, size_px))
-    return canvas.crop(canvas.getbbox() or (0, 0, size_px, size_px))
+    return canvas.crop(canvas.getbbox() or (0, 0, *canvas.size))
 
 
 def _draw_layer(lines: list[str], color: str, size_px: int) -> Image.Image:
     """Return shapes whose fill "hair" stands for the color."""
     large = size_px * _SUPERSAMPLING
-    canvas = Image.new("RGBA", (large, large), (0, 0, 0, 0))
+    canvas = Image.new("RGBA", (large, large + _SUPERSAMPLING * round(_ROOM_ABOVE / GRID * size_px)), (0, 0, 0, 0))
     draw = ImageDraw.Draw(canvas)
     rgb: Rgb = parse_color(color)
     for line in lines:
         shape = parse_shape(line.replace(" hair ", " white "))
-        draw_shape(draw, shape if " hair " not in line else shape.filled(rgb), large / GRID)
-    return canvas.resize((size_px, size_px), Image.Resampling.BOX)
+        shape = shape.filled(rgb) if " hair " in line else shape
+        draw_shape(draw, shape.lowered(_ROOM_ABOVE), large / GRID)
+    return canvas.reduce(_SUPERSAMPLING)

@@ -49,4 +49,5 @@ def _paint_one(job: PaintJob) -> Painted | PaintRefusal:
 def _draw(plan: Plan, job: PaintJob) -> Image.Image:
     rng = random.Random(job.seed)
     picture = compose(plan, load_lexicon(), job.width_px, job.height_px, rng)
-    return STYLES[plan.style.name](picture, rng) if plan.style else picture
+    style = STYLES.get(plan.style.name) if plan.style else None
+    return style(picture, rng) if style else picture

@@ -40,6 +40,16 @@ class Shape:
     def filled(self, color: Rgb) -> "Shape":
         return replace(self, fill=color)
 
+    def lowered(self, units: float) -> "Shape":
+        """Return the shape moved down. Only for kinds whose numbers are points or boxes, or a tube."""
+        first = 1 if self.kind == "tube" else 0
+        points = 4 if self.kind in ("round", "arc") else len(self.numbers)
+        moved = (
+            number + units if first <= index < points and (index - first) % 2 else number
+            for index, number in enumerate(self.numbers)
+        )
+        return replace(self, numbers=tuple(moved))
+
 
 def parse_shape(line: str) -> Shape:
     """Return the shape that one line of a sketch describes."""
