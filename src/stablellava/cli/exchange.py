@@ -61,7 +61,7 @@ def import_rows(
     settings, layout = open_run(config, preset, run or RUNS_DIR / "import", overrides)
     save_config(settings, layout)
     with show_progress("import") as bar:
-        report = run_import(paths, settings, layout, capability, images, bar.show_synthesis)
+        report = run_import(paths, settings, layout, capability, images, bar.show_import)
     bad_rows = _bad_rows(layout)
     print_result({**report.model_dump(mode="json"), "bad_rows": bad_rows}, as_json, *_describe_import(report))
     refuse_bad_rows(bad_rows)

@@ -40,6 +40,11 @@ class PhaseProgress:
         note = f"{state.num_accepted:,} kept, {state.num_rejected:,} dropped"
         self._show(self._name, state.num_accepted, state.num_wanted, note)
 
+    def show_import(self, state: "SynthesisProgress") -> None:
+        """Show rows looked at, whatever became of them."""
+        note = f"{state.num_accepted:,} kept, {state.num_rejected:,} dropped"
+        self._show(self._name, state.num_accepted + state.num_rejected, state.num_wanted, note)
+
     def show_training(self, part: str, done: int, total: int, note: str) -> None:
         """Show steps, or pictures whose features are computed."""
         self._show(f"{self._name}: {part}", done, total, note)
