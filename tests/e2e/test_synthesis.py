@@ -175,6 +175,22 @@ def test_a_full_disk_gives_one_clear_message_and_the_run_goes_on_later(tmp_path:
     assert read_manifest(RunLayout(tmp_path / "run").data_dir).complete
 
 
+def test_ctrl_c_ends_all_processes_without_noise_and_the_run_goes_on(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path / "run")
+    process = start_driver(tmp_path, layout.root, {"seconds_per_picture": 0.03})
+    while not list(layout.root.rglob("*.png")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    # Ends only when the last process has let go of the pipe.
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT
+    assert errors.count("Traceback") == 1
+    assert errors.strip().endswith("KeyboardInterrupt")
+    again = start_driver(tmp_path, layout.root, {"seconds_per_picture": 0.03})
+    again.communicate()
+    assert read_manifest(layout.data_dir).complete
+
+
 def test_two_runs_in_one_folder_do_not_meet(tmp_path: Path) -> None:
     layout = RunLayout(tmp_path / "run")
     process = start_driver(tmp_path, layout.root, {"seconds_per_picture": 0.1})

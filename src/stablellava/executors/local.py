@@ -107,7 +107,12 @@ class LocalExecutor(Generic[Item, Result]):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._build_task, self._build_args), daemon=True)
-        process.start()
+        # Ctrl-C is the parent's to handle; what is blocked here stays blocked in the new process.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         theirs.close()
         return _Worker(process, ours)
 
@@ -145,8 +150,7 @@ def _death_of(worker: _Worker) -> BackendFailed:
 
 
 def _serve(pipe: Connection, build_task: Callable[..., Callable[[Any], Any]], build_args: tuple[Any, ...]) -> None:
-    """Answer items until the pipe closes; the parent alone handles Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Answer items until the pipe closes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         task: Callable[[Any], Any] | None = None

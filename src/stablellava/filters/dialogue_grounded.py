@@ -35,7 +35,8 @@ class DialogueGrounded:
 
 def _seen_phrases(candidate: Candidate) -> list[str]:
     keyword = candidate.keyword
-    seen = [keyword.name, *keyword.synonyms, keyword.group]
+    # What the capability's table lets a sentence add is no claim of the writer's own.
+    seen = [keyword.name, *keyword.synonyms, keyword.group, keyword.note, *keyword.parts]
     ignored = {phrase.lower() for painting in candidate.paintings for phrase in painting.ignored}
     for prompt in candidate.draft.prompts:
         seen.extend(phrase for part in prompt.text.split(",") if (phrase := part.strip()).lower() not in ignored)

@@ -63,6 +63,8 @@ def _is_on_its_subject(keyword: Keyword, drawn: tuple[DrawnFact, ...]) -> bool:
     """Tell whether an attribute ("red") was drawn on its subject ("car")."""
     if not keyword.subject or not keyword.answer or contains_phrase(keyword.answer, keyword.subject):
         return True
+    if any(contains_phrase(fact.name, keyword.name) for fact in drawn):
+        return True
     carriers = [fact.subject for fact in drawn if fact.subject and _names(fact, keyword.answer)]
     if not carriers:
         # The painter reported the whole phrase as one thing ("red car").

@@ -79,16 +79,17 @@ def read_rows(path: Path, capability: str) -> ImportedFile:
             convert = _convert_released if form == "released" else _convert_llava
             rows.append(convert(row, number, draft_id, capability))
         except RowRefused as exc:
-            rows.append(reject_row(exc, draft_id, capability, _keyword_of(row)))
+            rows.append(
+                Rejected(
+                    draft_id=draft_id,
+                    capability=capability,
+                    keyword=_keyword_of(row),
+                    stage="import",
+                    reason=exc.reason,
+                    detail=str(exc),
+                )
+            )
     return ImportedFile(path, form, tuple(rows), num_duplicates)
-
-
-def reject_row(error: RecordError, draft_id: str, capability: str, keyword: str) -> Rejected:
-    """Return a bad row as a reject of the import stage."""
-    reason = getattr(error, "reason", "bad_row")
-    return Rejected(
-        draft_id=draft_id, capability=capability, keyword=keyword, stage="import", reason=reason, detail=str(error)
-    )
 
 
 def parse_bracketed(text: str) -> PaintPrompt:

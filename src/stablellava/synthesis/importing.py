@@ -16,21 +16,19 @@ from stablellava.backends.protocols import Painter
 from stablellava.capabilities import list_capabilities
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability, Keyword
-from stablellava.core.draft import CallStamp
 from stablellava.core.errors import ConfigError
-from stablellava.core.ids import hash_id
 from stablellava.core.record import Record
-from stablellava.core.sample import Painting, Rejected
+from stablellava.core.sample import Rejected
 from stablellava.core.suggesting import suggest_name
-from stablellava.store.images import PictureRefused, read_picture, resolve_inside, store_image
-from stablellava.store.imports import ImportedFile, ImportedRow, read_rows, reject_row
+from stablellava.store.imports import ImportedFile, ImportedRow, read_rows
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
 from stablellava.store.shards import read_rejected, read_samples
-from stablellava.synthesis.making import ImportedDraft, MakerSetup, ShardTask
+from stablellava.synthesis.making import MakerSetup, ShardTask
 from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
 from stablellava.synthesis.rounds import RoundLoop
 from stablellava.synthesis.synthesizing import Material, data_settings, load_material
+from stablellava.synthesis.taking import GivenDraft
 
 _COLORS = frozenset(
     {"red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray", "grey"}
@@ -97,7 +95,7 @@ def import_rows(
     }
     with lock_folder(layout.data_dir):
         manifest = open_manifest(layout.data_dir, inputs, painter.attribution)
-        tasks = [task for source in sources for task in _tasks_of(source, config, layout, image_dir)]
+        tasks = [task for source in sources for task in _tasks_of(source, config.synthesis.shard_size, image_dir)]
         setup = MakerSetup(layout.data_dir, config.synthesis, material.lexicon, has_writer=False)
         num_rows = sum(len(source.file.rows) for source in sources)
         loop = RoundLoop(manifest, setup, material.capabilities, num_rows, progress)
@@ -125,43 +123,23 @@ def _stem_of(path: Path) -> str:
     return path.name.removesuffix(".gz").removesuffix(".json")
 
 
-def _tasks_of(source: _Source, config: RunConfig, layout: RunLayout, image_dir: Path | None) -> list[ShardTask]:
-    size = config.synthesis.shard_size
-    stem = _stem_of(source.file.path)
-    folder = image_dir or source.file.path.parent
+def _tasks_of(source: _Source, shard_size: int, image_dir: Path | None) -> list[ShardTask]:
+    path, rows = source.file.path, source.file.rows
+    folder = image_dir or path.parent
     tasks = []
-    for start in range(0, len(source.file.rows), size):
+    for start in range(0, len(rows), shard_size):
         entries = tuple(
-            row if isinstance(row, Rejected) else _take(row, source.capability, folder, layout)
-            for row in source.file.rows[start : start + size]
+            row if isinstance(row, Rejected) else _give(row, source.capability, folder)
+            for row in rows[start : start + shard_size]
         )
-        tasks.append(ShardTask(f"{source.capability.name}/{stem}-{start // size:05d}", imported=entries))
+        shard_id = f"{source.capability.name}/{_stem_of(path)}-{start // shard_size:05d}"
+        tasks.append(ShardTask(shard_id, imported=entries))
     return tasks
 
 
-def _take(row: ImportedRow, capability: Capability, image_dir: Path, layout: RunLayout) -> ImportedDraft | Rejected:
+def _give(row: ImportedRow, capability: Capability, image_dir: Path) -> GivenDraft:
     keyword = find_keyword(capability, row.draft.keyword)
-    try:
-        paintings = tuple(_store_picture(image_dir, name, row, index, layout) for index, name in enumerate(row.images))
-    except PictureRefused as exc:
-        return reject_row(exc, row.draft.draft_id, capability.name, row.draft.keyword)
-    return ImportedDraft(row.draft, keyword, paintings)
-
-
-def _store_picture(image_dir: Path, name: str, row: ImportedRow, index: int, layout: RunLayout) -> Painting:
-    where = f"row {row.number}"
-    data, picture = read_picture(resolve_inside(image_dir, name, where), where)
-    store_image(layout.data_dir, data, picture)
-    return Painting(
-        painting_id=hash_id(row.draft.draft_id, "picture", index),
-        sha256=picture.sha256,
-        width_px=picture.width_px,
-        height_px=picture.height_px,
-        seed=0,
-        perceptual_hash=picture.perceptual_hash,
-        drawn=None,
-        stamp=CallStamp(backend="import"),
-    )
+    return GivenDraft(row.draft, keyword, row.images, image_dir, f"row {row.number}")
 
 
 def find_keyword(capability: Capability, name: str) -> Keyword:

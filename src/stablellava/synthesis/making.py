@@ -13,21 +13,14 @@ from stablellava.core.sample import Painting, PaintRefusal, Rejected, Sample, Ve
 from stablellava.filters.base import Candidate
 from stablellava.filters.lexicon import Lexicon
 from stablellava.store.cleaning import journal_path
+from stablellava.store.images import PictureRefused
 from stablellava.store.journal import ShardJournal
 from stablellava.synthesis.drafting import write_drafts
 from stablellava.synthesis.painting import Easel, PaintOutcome, paint_jobs
+from stablellava.synthesis.taking import GivenDraft, reject_given, take_pictures
 from stablellava.synthesis.verifying import build_checks, judge_all
 
 Outcome = Sample | Rejected
-
-
-@dataclass(frozen=True)
-class ImportedDraft:
-    """A draft that came from elsewhere; its pictures, if it has any, are already stored."""
-
-    draft: Draft
-    keyword: Keyword
-    paintings: tuple[Painting, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class ShardTask:
 
     shard_id: str
     requests: tuple[DraftRequest, ...] = ()
-    imported: tuple[ImportedDraft | Rejected, ...] = ()
+    imported: tuple[GivenDraft | Rejected, ...] = ()
 
 
 @dataclass
@@ -96,26 +89,31 @@ class ShardMaker:
         seconds = {"draft": drafted - started, "paint": painting_seconds, "verify": ended - drafted - painting_seconds}
         return ShardResult([outcomes[index] for index in sorted(outcomes)], seconds, easel.num_painted)
 
-    def _collect_drafts(self, task: ShardTask, journal: ShardJournal) -> list[ImportedDraft | Rejected]:
-        entries: list[ImportedDraft | Rejected] = list(task.imported)
+    def _collect_drafts(self, task: ShardTask, journal: ShardJournal) -> list[GivenDraft | Rejected]:
+        entries: list[GivenDraft | Rejected] = list(task.imported)
         if task.requests:
             assert self._writer is not None
             written = write_drafts(self._writer, task.requests, journal)
             for request, result in zip(task.requests, written, strict=True):
-                entries.append(result if isinstance(result, Rejected) else ImportedDraft(result, request.keyword))
+                entries.append(result if isinstance(result, Rejected) else GivenDraft(result, request.keyword))
         return entries
 
     def _check_text(
-        self, index: int, entry: ImportedDraft | Rejected, slots: dict[int, _Slot], outcomes: dict[int, Outcome]
+        self, index: int, entry: GivenDraft | Rejected, slots: dict[int, _Slot], outcomes: dict[int, Outcome]
     ) -> None:
         if isinstance(entry, Rejected):
             outcomes[index] = entry
             return
-        candidate = Candidate(entry.draft, entry.keyword, entry.paintings)
+        try:
+            paintings = take_pictures(entry, self._setup.data_dir)
+        except PictureRefused as exc:
+            outcomes[index] = reject_given(entry, exc)
+            return
+        candidate = Candidate(entry.draft, entry.keyword, paintings)
         verdicts, refusing = judge_all(self._checks.of_text, candidate)
         if refusing:
             outcomes[index] = reject(candidate, verdicts)
-        elif entry.paintings:
+        elif paintings:
             outcomes[index] = _accept(candidate, verdicts, 0)
         else:
             slots[index] = _Slot(entry.draft, entry.keyword, verdicts)

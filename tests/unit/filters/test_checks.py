@@ -155,6 +155,12 @@ def test_what_the_painter_ignored_may_not_be_claimed() -> None:
     assert not DialogueGrounded(LEXICON).judge(candidate("A dog on the beach.", paintings=shown)).kept
 
 
+def test_what_the_keywords_note_says_may_be_said() -> None:
+    keyword = Keyword(name="dog", note="No cat would do that, a zebra neither.")
+    shown = (painting(thing("dog")),)
+    assert DialogueGrounded(LEXICON).judge(candidate("A dog, like a zebra.", keyword, shown)).kept
+
+
 def test_a_longer_name_hides_the_shorter_one_in_it() -> None:
     assert [claim.phrase for claim in LEXICON.find_claims("Two red pandas.")] == ["red pandas"]
     assert [claim.phrase for claim in LEXICON.find_claims("A red dog.")] == ["red", "dog"]
