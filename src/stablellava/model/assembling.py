@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import xxhash
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -27,6 +28,7 @@ from stablellava.model.language_model import load_language_model, without_progre
 from stablellava.model.tower_efficientnet import build_image_processor, load_efficientnet_lite
 
 TOWER_NAMES = ("efficientnet-lite0",)
+_READ_BYTES = 1 << 22
 PROJECTOR_STD = 0.02
 _PROJECTOR_ACTIVATION = {"linear": "linear", "mlp2x_gelu": "gelu"}
 
@@ -151,6 +153,16 @@ def load_vlm(folder: Path) -> Vlm:
     if template is None:
         raise RecordError(f"{folder}: its chat template is none of {', '.join(CHAT_TEMPLATES)}")
     return Vlm(model, processor, Chat(processor.tokenizer, template, model.config.image_seq_length))
+
+
+def hash_weights(folder: Path) -> str:
+    """Return a hash of a checkpoint's weights; empty if it has none in safetensors."""
+    digest = xxhash.xxh3_128()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(_READ_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:

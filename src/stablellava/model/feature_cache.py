@@ -32,19 +32,23 @@ Progress = Callable[[int, int], None]
 
 
 class FeatureCache:
-    """Patches by image content; needs the tower only for pictures it has not seen."""
+    """Patches by image content; needs the tower only for pictures it has not seen.
 
-    def __init__(self, folder: Path, llava: LlavaForConditionalGeneration, image_processor: BaseImageProcessor):
+    Without a folder it keeps them in memory, as long as it lives.
+    """
+
+    def __init__(self, folder: Path | None, llava: LlavaForConditionalGeneration, image_processor: BaseImageProcessor):
         self.llava = llava
         self.image_processor = image_processor
-        self.folder = folder / fingerprint_tower(llava, image_processor)
+        self.folder = folder / fingerprint_tower(llava, image_processor) if folder is not None else None
         self._digest_of: dict[Path, str] = {}
         self._rows: dict[str, tuple[NDArray[np.float32], int]] = {}
-        self._read_shards()
+        for index_path in sorted(self.folder.glob("*.json")) if self.folder is not None else ():
+            self._map_shard(index_path)
 
     @property
     def size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.glob("*.npy"))
+        return sum(shard[row].nbytes for shard, row in self._rows.values())
 
     def compute(self, images: Iterable[Path], progress: Progress | None = None) -> int:
         """Store the patches of every picture that is not here yet and return how many those were.
@@ -56,7 +60,7 @@ class FeatureCache:
         digests = sorted(missing)
         for start in range(0, len(digests), SHARD_SIZE):
             chosen = digests[start : start + SHARD_SIZE]
-            self._write_shard(chosen, self._run_tower([missing[digest] for digest in chosen]))
+            self._keep(chosen, self._run_tower([missing[digest] for digest in chosen]))
             if progress is not None:
                 progress(start + len(chosen), len(digests))
         return len(digests)
@@ -80,17 +84,16 @@ class FeatureCache:
                 batches.append(select_patches(self.llava, full_NCHW)[: len(images)].numpy())
         return np.concatenate(batches)
 
-    def _write_shard(self, digests: list[str], patches_NPD: NDArray[np.float32]) -> None:
+    def _keep(self, digests: list[str], patches_NPD: NDArray[np.float32]) -> None:
+        if self.folder is None:
+            self._rows.update({digest: (patches_NPD, row) for row, digest in enumerate(digests)})
+            return
         index_path = self.folder / f"{hash_id(digests)}.json"
         buffer = io.BytesIO()
         np.save(buffer, patches_NPD)
         write_atomic(index_path.with_suffix(".npy"), buffer.getvalue())
         write_atomic(index_path, json.dumps(digests).encode())
         self._map_shard(index_path)
-
-    def _read_shards(self) -> None:
-        for index_path in sorted(self.folder.glob("*.json")):
-            self._map_shard(index_path)
 
     def _map_shard(self, index_path: Path) -> None:
         data_path = index_path.with_suffix(".npy")

@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import xxhash
-
 from stablellava.config.fingerprint import NOT_IN_STAGE, changed_settings, stage_fingerprint
 from stablellava.config.tree import RunConfig, StageName
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
 from stablellava.core.record import Record
+from stablellava.model.assembling import hash_weights
 from stablellava.store.files import write_atomic
 from stablellava.store.layout import RunLayout
 from stablellava.training.data import TrainingExample
 from stablellava.training.labels import DroppedExample
 from stablellava.training.modules import ModulePlan
-
-_READ_BYTES = 1 << 22
 
 
 class StageReport(Record):
@@ -97,12 +94,7 @@ def report_path(layout: RunLayout, stage: StageName) -> Path:
 def _hash_start(layout: RunLayout, stage: StageName) -> str:
     if stage == "align":
         return ""
-    weights = sorted(layout.model_dir("align").glob("*.safetensors"))
-    if not weights:
-        raise RecordError(f"{layout.model_dir('align')} holds no model: run `stablellava train --stage align` first")
-    digest = xxhash.xxh3_128()
-    for path in weights:
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                digest.update(block)
-    return digest.hexdigest()
+    folder = layout.model_dir("align")
+    if not any(folder.glob("*.safetensors")):
+        raise RecordError(f"{folder} holds no model: run `stablellava train --stage align` first")
+    return hash_weights(folder)

@@ -52,7 +52,7 @@ def test_a_shard_without_its_index_is_computed_again(vlm: Vlm, tmp_path: Path) -
     image = tiny_vlm.write_square(tmp_path, "red")
     cache = open_cache(vlm, tmp_path)
     cache.compute([image])
-    for index in cache.folder.glob("*.json"):
+    for index in (tmp_path / "features").rglob("*.json"):
         index.unlink()
     assert open_cache(vlm, tmp_path).compute([image]) == 1
 
