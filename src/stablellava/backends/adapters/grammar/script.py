@@ -1,13 +1,14 @@
 """A capability compiled for writing: its rules joined with the shared ones."""
 
 import random
+from functools import lru_cache
 
 from stablellava.backends.adapters.grammar.rules import Grammar
 from stablellava.backends.adapters.grammar.tables import SharedTables
 from stablellava.core.capability import Capability, FormKind, Keyword
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import hash_id
-from stablellava.core.matching import contains_phrase
+from stablellava.core.matching import contains_phrase, plural_of, split_words
 
 _FORM_SYMBOLS = ("form_wh", "form_yes", "form_no", "form_either_or")
 
@@ -48,9 +49,7 @@ class Script:
             self._named[phrase] = frozenset(
                 keyword.name
                 for keyword in self.capability.keywords
-                if any(
-                    contains_phrase(phrase, said) for said in (keyword.name, keyword.short_answer, *keyword.synonyms)
-                )
+                if any(_names(phrase, said) for said in (keyword.name, keyword.short_answer, *keyword.synonyms))
             )
         return self._named[phrase]
 
@@ -113,7 +112,20 @@ def _is_surely_other(keyword: Keyword, other: Keyword) -> bool:
         return False
     if keyword.rivals and other.name not in keyword.rivals:
         return False
-    own = (keyword.name, *keyword.synonyms, *keyword.accepted_answers)
-    wrong = (other.short_answer, *other.synonyms, *other.accepted_answers)
-    all_own, all_wrong = " ; ".join(own), " ; ".join(wrong)
-    return not (any(contains_phrase(all_own, it) for it in wrong) or any(contains_phrase(all_wrong, it) for it in own))
+    own, wrong = (keyword.name, *_answers(keyword)), _answers(other)
+    return not (any(_names(" ; ".join(own), it) for it in wrong) or any(_names(" ; ".join(wrong), it) for it in own))
+
+
+def _answers(keyword: Keyword) -> tuple[str, ...]:
+    return (*keyword.accepted_answers, *keyword.synonyms)
+
+
+def _names(text: str, phrase: str) -> bool:
+    """Tell whether the text names the phrase; most pairs share no word and are told apart quickly."""
+    return not _word_forms(text).isdisjoint(_word_forms(phrase)) and contains_phrase(text, phrase)
+
+
+@lru_cache(maxsize=65536)
+def _word_forms(text: str) -> frozenset[str]:
+    words = split_words(text)
+    return frozenset((*words, *map(plural_of, words)))
