@@ -26,6 +26,8 @@ _BASES: dict[str, Callable[[Canvas], None]] = {
 
 @dataclass(frozen=True)
 class Backdrop:
+    """A drawn place and how things keep in it."""
+
     image: Image.Image
     stand: Stand
     has_landmark: bool = False

@@ -47,8 +47,8 @@ class Canvas:
         rows = max(1, stop - start)
         share = np.linspace(0, 1, rows, dtype=np.float32)[:, None]
         ramp = np.array(upper, np.float32) * (1 - share) + np.array(lower, np.float32) * share
-        band = np.broadcast_to((ramp + 0.5).astype(np.uint8)[:, None, :], (rows, self.width, 3))
-        self.image.paste(Image.fromarray(np.ascontiguousarray(band), "RGB"), (0, start))
+        column = Image.fromarray((ramp + 0.5).astype(np.uint8)[:, None, :], "RGB")
+        self.image.paste(column.resize((self.width, rows), Image.Resampling.NEAREST), (0, start))
 
     def rect(self, left: float, top: float, right: float, bottom: float, color: Rgb, radius: float = 0) -> None:
         if radius:

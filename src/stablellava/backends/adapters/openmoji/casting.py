@@ -63,7 +63,9 @@ class Cast:
         thing = self._thing(actor)
         own = thing.height if thing is not None else 0.62
         grown = self.picture_of(actor).height / max(1, self._bare[id(actor)].height)
-        return min(0.82, own * grown**0.75)
+        if actor.size is not None:
+            own *= self.lexicon.sizes[actor.size.name]
+        return min(0.82, own * float(grown**0.75))
 
     def may_flip(self, actor: Actor) -> bool:
         return not (actor.is_person and actor.action is not None)

@@ -21,8 +21,10 @@ def mix(first: Rgb, second: Rgb, share: float) -> Rgb:
 
 
 def darken(color: Rgb, share: float) -> Rgb:
+    """Return the color with a share of black."""
     return mix(color, (0, 0, 0), share)
 
 
 def lighten(color: Rgb, share: float) -> Rgb:
+    """Return the color with a share of white."""
     return mix(color, (255, 255, 255), share)

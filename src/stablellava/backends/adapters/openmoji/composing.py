@@ -42,7 +42,9 @@ def compose(plan: Plan, lexicon: Lexicon, width_px: int, height_px: int, rng: ra
 
 def _light_from_behind(picture: Image.Image, rng: random.Random) -> Image.Image:
     """Return the place as dim shapes before a bright sky."""
-    dark, light = rng.choice((((150, 74, 60), (255, 226, 160)), ((74, 84, 132), (228, 232, 250)), ((120, 66, 110), (255, 210, 200))))
+    dark, light = rng.choice(
+        (((150, 74, 60), (255, 226, 160)), ((74, 84, 132), (228, 232, 250)), ((120, 66, 110), (255, 210, 200)))
+    )
     return ImageOps.colorize(picture.convert("L"), dark, light)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from stablellava.backends.adapters.openmoji.colors import Rgb, parse_color
-from stablellava.backends.adapters.openmoji.font import render_glyph
 from stablellava.backends.adapters.openmoji.datafiles import load_data
+from stablellava.backends.adapters.openmoji.font import render_glyph
 from stablellava.backends.adapters.openmoji.sketches import GRID, draw_shape, parse_shape
 from stablellava.backends.adapters.openmoji.sprites import Sprite
 

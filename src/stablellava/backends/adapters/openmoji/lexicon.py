@@ -12,7 +12,7 @@ from stablellava.core.matching import plural_of, split_words
 
 EntryKind = Literal[
     "thing", "place", "style", "color", "shade", "count", "relation", "filler", "harmless", "feature", "person", "hair",
-    "profession", "action", "manner",
+    "profession", "action", "manner", "size",
 ]  # fmt: skip
 Words = tuple[str, ...]
 
@@ -52,6 +52,8 @@ class Thing:
 
 @dataclass(frozen=True)
 class Lexicon:
+    """All phrases that are understood, and what they stand for."""
+
     index: Mapping[Words, tuple[Entry, ...]]
     longest: int
     """Number of words of the longest phrase."""
@@ -60,6 +62,8 @@ class Lexicon:
     shades: Mapping[str, float]
     """Share of white (below zero: of black) that a word adds to the color after it."""
     counts: Mapping[str, int]
+    sizes: Mapping[str, float]
+    """Factor on a thing's usual height."""
     places: Mapping[str, Mapping[str, Any]]
     persons: Mapping[str, Mapping[str, Any]]
     hair: Mapping[str, Mapping[str, Any]]
@@ -147,6 +151,7 @@ def load_lexicon() -> Lexicon:
     index.add_all("color", words["colors"])
     index.add_all("shade", dict.fromkeys(words["light_shades"], ()))
     index.add_all("count", words["counts"])
+    index.add_all("size", words["sizes"])
     index.add_all("relation", words["relations"])
     index.add_all("filler", dict.fromkeys(words["fillers"], ()))
     index.add_all("harmless", dict.fromkeys(words["harmless"], ()))
@@ -154,6 +159,7 @@ def load_lexicon() -> Lexicon:
     return Lexicon(
         index=table, longest=max(len(phrase) for phrase in table), things=_read_things(colors), colors=colors,
         shades=words["light_shades"], counts={name: fields["number"] for name, fields in words["counts"].items()},
+        sizes={name: fields["factor"] for name, fields in words["sizes"].items()}, 
         places=places, persons=people["persons"], hair=people["hair"], professions=people["professions"],
         actions=actions["actions"], effects={name: fields["effect"] for name, fields in features.items()},
     )  # fmt: skip

@@ -47,7 +47,7 @@ def _paint_one(job: PaintJob) -> Painted | PaintRefusal:
 
 
 def _draw(plan: Plan, job: PaintJob) -> Image.Image:
-    rng = random.Random(job.seed)
+    rng = random.Random(job.seed)  # noqa: S311 - pictures, not secrets
     picture = compose(plan, load_lexicon(), job.width_px, job.height_px, rng)
     style = STYLES.get(plan.style.name) if plan.style else None
     return style(picture, rng) if style else picture

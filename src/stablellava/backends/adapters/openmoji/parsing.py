@@ -107,6 +107,7 @@ class _Phrase:
         self.color: Segment | None = None
         self.shade: Segment | None = None
         self.count: Segment | None = None
+        self.size: Segment | None = None
         self.relation: Segment | None = None
         self.lost: set[int] = set()
         """Starts of the segments that leave no trace."""
@@ -123,6 +124,8 @@ class _Phrase:
             self._take_shade(item, index)
         elif entry.kind == "count":
             self.count = item
+        elif entry.kind == "size":
+            self.size = item
         elif entry.kind == "relation":
             self.relation = item
         elif entry.kind not in ("filler", "harmless"):
@@ -155,9 +158,12 @@ class _Phrase:
             self.reader.loose_hair = mention
 
     def _set_place(self, item: Segment, mention: Mention) -> None:
-        if self.plan.place is not None and self.plan.place.name != mention.name:
-            self.lost.add(item.start)
-            return
+        earlier = self.plan.place
+        if earlier is not None and earlier.name != mention.name:
+            if self.relation is None or self.actors or earlier.name not in self.reader.lexicon.things:
+                self.lost.add(item.start)
+                return
+            self.plan.actors.insert(0, Actor(earlier))
         self.plan.place = mention
         if self.relation is not None and self.relation.entry is not None and self.actors:
             said = self._said_from(self.actors[0], item)
@@ -189,13 +195,16 @@ class _Phrase:
         elif entry.is_plural:
             actor.number = _PLURAL_NUMBER
         self._apply_color(actor)
+        self._read_own_color(actor, item)
+        if self.size is not None and self.size.entry is not None:
+            actor.size = Mention(self.size.entry.name, f"{self.size.said} {item.said}")
         if self.relation is not None and self.relation.entry is not None and self.actors:
             subject = self.actors[-1]
             said = self._said_from(subject, item)
             self.plan.relations.append(Relation(self.relation.entry.name, said, subject, actor))
         elif entry.kind == "person" and not self.actors:
             self.reader.lone_persons.append(actor)
-        self.relation = self.count = None
+        self.relation = self.count = self.size = None
         self.actors.append(actor)
         self.plan.actors.append(actor)
 
@@ -206,6 +215,17 @@ class _Phrase:
         actor.color = Mention(self.color.entry.name, f"{said} {actor.mention.said}")
         actor.rgb = self._mix_color(self.color.entry.name)
         self.color = self.shade = None
+
+    def _read_own_color(self, actor: Actor, item: Segment) -> None:
+        """Take the color out of a name that holds it ("red apple"); recolor where the bare name is the same thing."""
+        first, rest = item.words[:1], item.words[1:]
+        color = next((entry for entry in self.reader.lexicon.lookup(first) if entry.kind == "color"), None)
+        bare = next((entry for entry in self.reader.lexicon.lookup(rest) if entry.kind == "thing"), None)
+        if actor.is_person or actor.color is not None or color is None or bare is None:
+            return
+        actor.color = Mention(color.name, item.said)
+        if bare.name == actor.name:
+            actor.rgb = self.reader.lexicon.colors[color.name]
 
     def _mix_color(self, name: str) -> Rgb:
         rgb = self.reader.lexicon.colors[name]
@@ -221,7 +241,7 @@ class _Phrase:
         """Give a trailing color to the last actor ("a car that is red"); what is left over is lost."""
         if self.color is not None and self.actors and self.actors[-1].color is None:
             self._apply_color(self.actors[-1])
-        for left in (self.color, self.shade, self.count):
+        for left in (self.color, self.shade, self.count, self.size):
             if left is not None:
                 self.lost.add(left.start)
 

@@ -23,6 +23,7 @@ def _window(c: Canvas, x: float, y: float, width: float, height: float, outside:
 
 
 def draw_kitchen(c: Canvas) -> None:
+    """Draw cupboards, tiles and a counter."""
     _room(c, "#f6e8cf", "#d9b98c", boards=False)
     for column in range(12):
         for row in range(3):
@@ -46,6 +47,7 @@ def draw_kitchen(c: Canvas) -> None:
 
 
 def draw_office(c: Canvas) -> None:
+    """Draw desks with screens and a chart."""
     _room(c, "#dfe6ea", "#a9b3b8", boards=False)
     for step in range(2):
         _window(c, 0.08 + step * 0.3, 0.1, 0.26, 0.3)
@@ -66,6 +68,7 @@ def draw_office(c: Canvas) -> None:
 
 
 def draw_living_room(c: Canvas) -> None:
+    """Draw a couch, a window and a rug."""
     _room(c, c.rng.choice(("#e9d8c4", "#d5e0d3", "#e7d2d2", "#d3dbe8")), "#b98d62")
     _window(c, 0.06, 0.1, 0.3, 0.34)
     curtain = c.tint("#c97b6b")
@@ -83,6 +86,7 @@ def draw_living_room(c: Canvas) -> None:
 
 
 def draw_bedroom(c: Canvas) -> None:
+    """Draw a bed, a night table and a window."""
     _room(c, c.rng.choice(("#d7d9ec", "#ecdbe2", "#dbe9ec")), "#c69c72")
     _window(c, 0.08, 0.1, 0.26, 0.3)
     wood = c.tint("#8f6742")
@@ -99,6 +103,7 @@ def draw_bedroom(c: Canvas) -> None:
 
 
 def draw_classroom(c: Canvas) -> None:
+    """Draw a blackboard and desks."""
     _room(c, "#f1ead2", "#c9a271")
     c.rect(0.14, 0.1, 0.86, 0.46, c.tint("#9a6f45"))
     c.rect(0.16, 0.12, 0.84, 0.44, c.tint("#2f5d4a", 0.05))
@@ -115,6 +120,7 @@ def draw_classroom(c: Canvas) -> None:
 
 
 def draw_stage(c: Canvas) -> None:
+    """Draw curtains, light cones and boards."""
     c.gradient(0, 0.75, c.tint("#2a1430", 0.05), c.tint("#5b2a4a"))
     for x in (0.25, 0.5, 0.75):
         lean = c.vary(-0.12, 0.12)
@@ -157,6 +163,7 @@ def _facade(c: Canvas, left: float, top: float, width: float, base: float, wall:
 
 
 def draw_street(c: Canvas) -> None:
+    """Draw houses along a road."""
     c.sky(0.65)
     c.clouds(2, 0.04, 0.14)
     _houses(c, 0.68, 0.3, 0.52, ("#d98e6a", "#c9b08a", "#a8b8a0", "#b5746a", "#d6c19a", "#8fa5b8"), lit=False)
@@ -168,6 +175,7 @@ def draw_street(c: Canvas) -> None:
 
 
 def draw_night_city(c: Canvas) -> None:
+    """Draw lit windows under the moon."""
     c.gradient(0, 0.7, c.tint("#0f1738", 0.05), c.tint("#43386e"))
     c.stars(40, 0.35)
     c.disc(c.vary(0.1, 0.9), c.vary(0.08, 0.16), 0.045, (250, 243, 208))
@@ -182,6 +190,7 @@ def draw_night_city(c: Canvas) -> None:
 
 
 def draw_farm(c: Canvas) -> None:
+    """Draw a barn, a fence and a field."""
     c.sky(0.58)
     c.clouds(2)
     c.hills(0.62, 0.1, c.tint("#b7cf7a"))
@@ -204,6 +213,7 @@ def draw_farm(c: Canvas) -> None:
 
 
 def draw_park(c: Canvas) -> None:
+    """Draw trees, a path and a bench."""
     c.sky(0.55)
     c.clouds(2)
     c.hills(0.58, 0.06, c.tint("#8fc06a"))
@@ -220,6 +230,7 @@ def draw_park(c: Canvas) -> None:
 
 
 def draw_market(c: Canvas) -> None:
+    """Draw stalls with striped roofs."""
     c.sky(0.5, "#9fd0ee", "#f4f1dd")
     _houses(c, 0.5, 0.14, 0.28, ("#d8b48a", "#c99a75", "#e0cba0"), lit=False)
     ground = c.tint("#cfb894")
@@ -242,6 +253,7 @@ def draw_market(c: Canvas) -> None:
 
 
 def draw_harbor(c: Canvas) -> None:
+    """Draw houses, boats and a jetty."""
     c.sky(0.48)
     c.clouds(2)
     _houses(c, 0.5, 0.08, 0.2, ("#d98e6a", "#e0c99a", "#a8bcc4", "#c97b6b"), lit=False)

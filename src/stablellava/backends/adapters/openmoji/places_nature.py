@@ -5,6 +5,7 @@ from stablellava.backends.adapters.openmoji.colors import darken, lighten
 
 
 def draw_beach(c: Canvas) -> None:
+    """Draw sand before the sea."""
     horizon = c.vary(0.4, 0.48)
     c.sky(horizon)
     c.clouds(2)
@@ -20,6 +21,7 @@ def draw_beach(c: Canvas) -> None:
 
 
 def draw_forest(c: Canvas) -> None:
+    """Draw three rows of trees."""
     c.gradient(0, 0.7, c.tint("#a9d6b4"), c.tint("#dcecc0"))
     for depth, (color, number, size) in enumerate((("#8dbf8b", 9, 0.5), ("#5f9f61", 8, 0.6), ("#3b7d44", 6, 0.75))):
         for step in range(number):
@@ -34,6 +36,7 @@ def draw_forest(c: Canvas) -> None:
 
 
 def draw_jungle(c: Canvas) -> None:
+    """Draw palms, trunks and hanging vines."""
     c.gradient(0, 0.75, c.tint("#6fb07a"), c.tint("#b8dc8a"))
     for step in range(6):
         x = (step + c.vary(0.2, 0.8)) / 6
@@ -48,6 +51,7 @@ def draw_jungle(c: Canvas) -> None:
 
 
 def draw_desert(c: Canvas) -> None:
+    """Draw dunes under the sun."""
     c.sky(0.62, "#8fcdf0", "#fdeec9")
     c.disc(c.vary(0.12, 0.88), c.vary(0.1, 0.2), 0.06, (255, 236, 150))
     c.hills(0.62, 0.14, c.tint("#e8bf77"), waves=1.0)
@@ -61,6 +65,7 @@ def draw_desert(c: Canvas) -> None:
 
 
 def draw_snow(c: Canvas) -> None:
+    """Draw white hills and firs."""
     c.sky(0.6, "#a8c8e6", "#eef4fa")
     c.hills(0.6, 0.12, c.tint("#c9d9ea"))
     for step in range(7):
@@ -76,6 +81,7 @@ def draw_snow(c: Canvas) -> None:
 
 
 def draw_sea(c: Canvas) -> None:
+    """Draw open water to the horizon."""
     horizon = c.vary(0.4, 0.48)
     c.sky(horizon)
     c.clouds(3)
@@ -84,6 +90,7 @@ def draw_sea(c: Canvas) -> None:
 
 
 def draw_underwater(c: Canvas) -> None:
+    """Draw blue depth with light, weed and bubbles."""
     c.gradient(0, 1, c.tint("#58bfe0"), c.tint("#0f4f86"))
     for _ in range(4):
         x, width = c.vary(0, 1), c.vary(0.03, 0.07)
@@ -98,15 +105,17 @@ def draw_underwater(c: Canvas) -> None:
 
 
 def draw_aquarium(c: Canvas) -> None:
+    """Draw water behind a frame and glass."""
     draw_underwater(c)
     frame = c.tint("#4a4f57")
-    for box in ((0, 0, 1, 0.05), (0, 0.94, 1, 1), (0, 0, 0.035, 1), (0.965, 0, 1, 1)):
-        c.rect(*box, frame)
+    for left, top, right, bottom in ((0, 0, 1, 0.05), (0, 0.94, 1, 1), (0, 0, 0.035, 1), (0.965, 0, 1, 1)):
+        c.rect(left, top, right, bottom, frame)
     c.line([(0.08, 0.3), (0.2, 0.1)], (225, 244, 252), 0.012)
     c.line([(0.08, 0.42), (0.26, 0.12)], (225, 244, 252), 0.006)
 
 
 def draw_sky(c: Canvas) -> None:
+    """Draw blue air and clouds."""
     c.gradient(0, 1, c.tint("#4fa5e0", 0.12), c.tint("#cfeafa"))
     for _ in range(5):
         c.cloud(c.vary(0, 1), c.vary(0.1, 0.95), c.vary(0.05, 0.1), c.tint("#ffffff", 0.03))
@@ -115,6 +124,7 @@ def draw_sky(c: Canvas) -> None:
 
 
 def draw_space(c: Canvas) -> None:
+    """Draw stars and planets."""
     c.gradient(0, 1, c.tint("#0b0d2a", 0.05), c.tint("#2a1c4f", 0.1))
     c.stars(90)
     c.disc(c.vary(0.1, 0.3), c.vary(0.1, 0.25), c.vary(0.05, 0.09), c.tint("#d28a5a"))
@@ -123,6 +133,7 @@ def draw_space(c: Canvas) -> None:
 
 
 def draw_mountain(c: Canvas) -> None:
+    """Draw three snowy peaks behind grass."""
     c.sky(0.65)
     c.clouds(2, 0.06, 0.16)
     for step, (x, peak) in enumerate(((0.15, 0.26), (0.85, 0.22), (0.5, 0.14))):
@@ -141,6 +152,7 @@ def draw_mountain(c: Canvas) -> None:
 
 
 def draw_meadow(c: Canvas) -> None:
+    """Draw green hills with small flowers."""
     c.sky(0.55)
     c.clouds(3)
     c.hills(0.58, 0.12, c.tint("#a9cc72"))
@@ -153,6 +165,7 @@ def draw_meadow(c: Canvas) -> None:
 
 
 def draw_garden(c: Canvas) -> None:
+    """Draw a hedge, a fence and flower beds."""
     c.sky(0.5)
     c.clouds(1)
     hedge = c.tint("#4f8f45")
@@ -175,6 +188,7 @@ def draw_garden(c: Canvas) -> None:
 
 
 def draw_river(c: Canvas) -> None:
+    """Draw water winding through a meadow."""
     draw_meadow(c)
     water = c.tint("#58aedb")
     c.poly([(0.36, 0.6), (0.46, 0.6), (0.7, 0.74), (0.36, 0.84), (0.5, 1), (-0.1, 1), (0.12, 0.84), (0.4, 0.74)], water)
@@ -182,6 +196,7 @@ def draw_river(c: Canvas) -> None:
 
 
 def draw_lake(c: Canvas) -> None:
+    """Draw still water before hills."""
     c.sky(0.5)
     c.clouds(2)
     c.hills(0.52, 0.16, c.tint("#7fa58a"))
@@ -194,6 +209,7 @@ def draw_lake(c: Canvas) -> None:
 
 
 def draw_ice(c: Canvas) -> None:
+    """Draw floating ice."""
     c.sky(0.45, "#9cc9ea", "#eaf5fb")
     c.gradient(0.45, 1, c.tint("#3d84b4"), c.tint("#2a6796"))
     for x, size in ((c.vary(0.1, 0.3), 0.3), (c.vary(0.65, 0.9), 0.38)):
@@ -205,6 +221,7 @@ def draw_ice(c: Canvas) -> None:
 
 
 def draw_volcanic(c: Canvas) -> None:
+    """Draw dark ground under a red sky."""
     c.gradient(0, 0.75, c.tint("#6c4a63"), c.tint("#f0a070"))
     c.hills(0.74, 0.1, c.tint("#5b4a4a"))
     ground = c.tint("#4c4140")

@@ -23,6 +23,7 @@ class Actor:
     count: Mention | None = None
     color: Mention | None = None
     rgb: Rgb | None = None
+    size: Mention | None = None
     hair: Mention | None = None
     profession: Mention | None = None
     action: Mention | None = None

@@ -9,10 +9,10 @@ def report_facts(plan: Plan) -> tuple[DrawnFact, ...]:
     facts: list[DrawnFact] = []
     for actor in plan.actors:
         facts.extend(_actor_facts(actor))
-    for relation in plan.relations:
-        facts.append(
-            DrawnFact(kind="relation", name=relation.name, said=relation.said, subject=relation.subject.name)
-        )
+    facts.extend(
+        DrawnFact(kind="relation", name=relation.name, said=relation.said, subject=relation.subject.name)
+        for relation in plan.relations
+    )
     if plan.place is not None:
         facts.append(DrawnFact(kind="place", name=plan.place.name, said=plan.place.said))
     if plan.style is not None:
@@ -26,6 +26,8 @@ def _actor_facts(actor: Actor) -> list[DrawnFact]:
     facts = [DrawnFact(kind="thing", name=actor.name, said=actor.mention.said)]
     if actor.color is not None:
         facts.append(DrawnFact(kind="color", name=actor.color.name, said=actor.color.said, subject=actor.name))
+    if actor.size is not None:
+        facts.append(DrawnFact(kind="feature", name=actor.size.name, said=actor.size.said, subject=actor.name))
     if actor.count is not None:
         facts.append(DrawnFact(kind="count", name=actor.count.name, said=actor.count.said, subject=actor.name))
     if actor.hair is not None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from stablellava.backends.adapters.openmoji.lexicon import Entry, EntryKind, Lexicon
 
 _NOUNS: tuple[EntryKind, ...] = ("thing", "person", "profession")
+_ARTICLES = (("a",), ("an",))
 _SILENT: tuple[EntryKind, ...] = ("filler", "harmless")
 _PREFERENCE: tuple[EntryKind, ...] = (
     "place", "profession", "person", "action", "thing", "style", "hair", "feature", "manner", "relation", "count",
-    "color", "shade", "filler", "harmless",
+    "color", "shade", "size", "filler", "harmless",
 )  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def _choose(found: list[_Candidates], index: int) -> Entry | None:
         ("color", noun_follows),
         ("relation", noun_follows and before is not None),
         ("style", alone),
-        ("thing", before is not None and before.has("color", "count", "shade") and not noun_follows),
+        ("thing", before is not None and before.has("color", "count", "shade", "size") and not noun_follows),
+        ("thing", index > 0 and found[index - 1].words in _ARTICLES and before is not None),
     ):
         if wanted and (entry := item.get(kind)) is not None:  # type: ignore[arg-type]
             return entry

@@ -31,6 +31,8 @@ PALETTE = {
 
 @dataclass(frozen=True)
 class Shape:
+    """One shape of a sketch, on the design grid."""
+
     kind: str
     fill: Rgb | None
     outlined: bool
@@ -67,6 +69,7 @@ def _sketches() -> dict[str, tuple[Shape, ...]]:
 
 
 def has_sketch(name: str) -> bool:
+    """Tell whether a sketch of that name exists."""
     return name in _sketches()
 
 

@@ -103,12 +103,14 @@ def put_under(lower: Sprite, upper: Sprite) -> Sprite:
 
 
 def put_above(upper: Sprite, lower: Sprite) -> Sprite:
+    """Return ``upper`` in the air over ``lower``."""
     base = resize_to(lower, 1.3 * upper.width, upper.height)
     x = (base.width - upper.width) / 2
     return _stack(upper, [(base.image, 0, 1.08 * upper.height), (upper.image, x, 0)])
 
 
 def put_behind(back: Sprite, front: Sprite) -> Sprite:
+    """Return ``back`` partly hidden by ``front``."""
     near = resize_to(front, 1.2 * back.width, 0.8 * back.height)
     return _stack(back, [(back.image, 0, 0), (near.image, 0.42 * back.width, back.height - 0.9 * near.height)])
 
@@ -142,7 +144,9 @@ def hold(holder: Sprite, held: Sprite, share: float, up: bool) -> Sprite:
     """Return the holder with something in hand, ``share`` of its own height large; ``up`` keeps it overhead."""
     thing = resize_to(held, 1.2 * share * holder.height, share * holder.height)
     x, y = holder.hand[0] * holder.width, holder.hand[1] * holder.height
-    left, top = (x - 0.5 * thing.width, y - 0.97 * thing.height) if up else (x - 0.3 * thing.width, y - 0.5 * thing.height)
+    left, top = (
+        (x - 0.5 * thing.width, y - 0.97 * thing.height) if up else (x - 0.3 * thing.width, y - 0.5 * thing.height)
+    )
     return _stack(holder, [(holder.image, 0, 0), (thing.image, left, top)])
 
 
@@ -158,7 +162,8 @@ _BEHIND_SPOTS = {"back", "seat", "wall"}
 def attach(figure: Sprite, prop: Sprite, spot: str, share: float, turn: float = 0.0) -> Sprite:
     """Return the figure with a prop, ``share`` of its own height large and turned by degrees.
 
-    Spots: hand, grip (held at its lower end), feet and seat (carry the figure), wall (behind it at the right), and those of ``_SPOTS``.
+    Spots: hand, grip (held at its lower end), feet and seat (carry the figure), wall (behind it at the
+    right), and those of ``_SPOTS``.
     """
     size = share * figure.height
     thing = resize_to(prop, 1.7 * size, size)

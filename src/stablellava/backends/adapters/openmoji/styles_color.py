@@ -35,6 +35,7 @@ def _wobble(image: Image.Image, rng: random.Random, reach: float, cells: int) ->
 
 
 def paint_watercolor(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Paint pale and uneven, with darker rims."""
     soft = _wobble(image, rng, 0.012, 24).filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.SMOOTH_MORE)
     pale = _pixels(ImageEnhance.Color(soft).enhance(0.9)) * 0.72 + 78
     blots = 1 + 0.1 * _smooth_noise(rng, image, 7) + 0.05 * _smooth_noise(rng, image, 40)
@@ -43,6 +44,7 @@ def paint_watercolor(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def paint_oil(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Paint in thick strokes with relief."""
     thick = _wobble(image, rng, 0.014, 56).filter(ImageFilter.ModeFilter(5))
     relief = thick.convert("L").filter(ImageFilter.EMBOSS)
     strokes = _smooth_noise(rng, image, 64) * 16
@@ -68,14 +70,17 @@ def _dabs(image: Image.Image, rng: random.Random, number: int, size: float, stre
 
 
 def paint_impressionism(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Paint in short wide dabs."""
     return _dabs(ImageEnhance.Color(image).enhance(1.2), rng, 4200, 0.0085, 2.1)
 
 
 def paint_pointillism(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Paint in round dots."""
     return _dabs(ImageEnhance.Color(image).enhance(1.3), rng, 5000, 0.0085, 1.0)
 
 
 def paint_cubism(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Turn and shade overlapping fragments."""
     canvas = ImageOps.posterize(image, 4)
     for _ in range(16):
         angle, x, y = rng.uniform(-25, 25), rng.uniform(0, 1), rng.uniform(0, 1)
@@ -83,13 +88,17 @@ def paint_cubism(image: Image.Image, rng: random.Random) -> Image.Image:
         turned = canvas.rotate(angle, Image.Resampling.BILINEAR, center=(x * image.width, y * image.height))
         shaded = ImageEnhance.Brightness(turned).enhance(rng.uniform(0.78, 1.22))
         mask = Image.new("L", image.size, 0)
-        points = [(x * image.width + rng.uniform(-1, 1) * size, y * image.height + rng.uniform(-1, 1) * size) for _ in range(4)]
+        points = [
+            (x * image.width + rng.uniform(-1, 1) * size, y * image.height + rng.uniform(-1, 1) * size)
+            for _ in range(4)
+        ]
         ImageDraw.Draw(mask).polygon(points, fill=205)
         canvas = Image.composite(shaded, canvas, mask)
     return ImageChops.multiply(canvas, Image.new("RGB", image.size, (250, 232, 204)))
 
 
 def draw_pastel(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw light grainy colors."""
     soft = _pixels(image.filter(ImageFilter.GaussianBlur(image.width / 180)))
     grain = make_noise(rng, image.height, image.width)[..., None]
     light = soft * 0.55 + np.array([118, 112, 112], dtype=np.float32)
@@ -97,6 +106,7 @@ def draw_pastel(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_crayon(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw strong waxy strokes with an unsteady hand."""
     shaky = _wobble(image, rng, 0.016, 14)
     ys, xs = np.mgrid[0 : image.height, 0 : image.width].astype(np.float32)
     strokes = 0.5 + 0.5 * np.sin((xs * 0.8 + ys + 8 * _smooth_noise(rng, image, 12)[..., 0]) * 60 / image.width * 3.1)
@@ -110,16 +120,20 @@ def _ink(image: Image.Image, strength: float = 1.0) -> Array:
 
 
 def print_comic(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Print flat colors, dots, ink and a frame."""
     flat = ImageEnhance.Color(ImageOps.posterize(image.filter(ImageFilter.ModeFilter(3)), 3)).enhance(1.7)
     cell = max(4, image.width // 52)
     ys, xs = np.mgrid[0 : image.height, 0 : image.width]
     dots = (np.hypot(xs % cell - cell / 2, ys % cell - cell / 2) < 0.3 * cell)[..., None]
-    pixels = np.where(dots & (_pixels(flat).mean(axis=-1, keepdims=True) < 215), _pixels(flat) * 0.8, _pixels(flat) + 12)
+    pixels = np.where(
+        dots & (_pixels(flat).mean(axis=-1, keepdims=True) < 215), _pixels(flat) * 0.8, _pixels(flat) + 12
+    )
     framed = _picture(pixels * _ink(image, 1.2))
     return ImageOps.expand(framed.crop((4, 4, image.width - 4, image.height - 4)), 4, (16, 16, 18))
 
 
 def print_pop_art(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Repeat the picture four times in loud colors."""
     palettes = [((36, 28, 92), (255, 62, 142), (255, 226, 58)), ((16, 70, 92), (255, 120, 44), (120, 236, 224)),
                 ((74, 16, 86), (62, 190, 84), (255, 176, 214)), ((112, 22, 40), (60, 130, 246), (250, 240, 92))]  # fmt: skip
     rng.shuffle(palettes)
@@ -134,8 +148,11 @@ def print_pop_art(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def print_poster(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Print few flat colors with a paper margin."""
     flat = ImageOps.posterize(image.filter(ImageFilter.ModeFilter(7)), 2)
-    warm = ImageChops.multiply(ImageEnhance.Brightness(flat).enhance(1.3), Image.new("RGB", image.size, (255, 236, 204)))
+    warm = ImageChops.multiply(
+        ImageEnhance.Brightness(flat).enhance(1.3), Image.new("RGB", image.size, (255, 236, 204))
+    )
     edge = max(6, image.width // 22)
     inner = warm.crop((edge, edge, image.width - edge, image.height - edge))
     return ImageOps.expand(inner, edge, (248, 240, 220))
@@ -148,6 +165,7 @@ def _tiles(image: Image.Image, number: int) -> tuple[Image.Image, int]:
 
 
 def lay_mosaic(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Lay square tiles with grout between."""
     tiles, cell = _tiles(ImageEnhance.Color(image).enhance(1.3), 38)
     ys, xs = np.mgrid[0 : image.height, 0 : image.width]
     columns, rows = xs * (image.width // cell) // image.width, ys * (image.height // cell) // image.height
@@ -158,12 +176,14 @@ def lay_mosaic(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_pixel_art(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw in few large pixels."""
     small = image.resize((48, max(1, 48 * image.height // image.width)), Image.Resampling.BOX)
     crisp = ImageEnhance.Color(ImageEnhance.Contrast(small).enhance(1.2)).enhance(1.3)
     return ImageOps.posterize(crisp, 3).resize(image.size, Image.Resampling.NEAREST)
 
 
 def sew_cross_stitch(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Sew a cross of thread per tile."""
     tiles, cell = _tiles(ImageEnhance.Color(image).enhance(1.25), 46)
     ys, xs = np.mgrid[0 : image.height, 0 : image.width].astype(np.float32)
     step = image.width / (image.width // cell)
@@ -200,6 +220,7 @@ def _fill_cells(image: Image.Image, owner: Array) -> Array:
 
 
 def set_stained_glass(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Set colored glass in lead."""
     owner = _cells(image, rng, 260)
     glass = _fill_cells(ImageEnhance.Color(image).enhance(1.8), owner)
     lead = np.zeros(owner.shape, dtype=bool)
@@ -210,19 +231,24 @@ def set_stained_glass(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_low_poly(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw flat-colored cells."""
     owner = _cells(image, rng, 420)
     shade = make_noise(rng, 1, 420)[0][owner][..., None] * 24 - 12
     return _picture(_fill_cells(ImageEnhance.Color(image).enhance(1.25), owner) + shade)
 
 
 def cut_paper(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Cut flat shapes of fibrous paper."""
     flat = ImageOps.posterize(image.filter(ImageFilter.ModeFilter(7)), 3)
-    relief = _pixels(flat.convert("L").filter(ImageFilter.GaussianBlur(1.5)).filter(ImageFilter.EMBOSS))[..., None] - 128
+    relief = (
+        _pixels(flat.convert("L").filter(ImageFilter.GaussianBlur(1.5)).filter(ImageFilter.EMBOSS))[..., None] - 128
+    )
     fiber = (make_noise(rng, image.height, image.width)[..., None] - 0.5) * 14
     return _picture(_pixels(flat) * 0.9 + 26 + relief * 0.9 + fiber)
 
 
 def dye_batik(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Dye uneven cloth with veins of wax."""
     soft = _wobble(ImageEnhance.Color(image).enhance(1.7), rng, 0.02, 18)
     vein = np.abs(_smooth_noise(rng, image, 26)) < 0.06
     cloth = 1 + 0.12 * _smooth_noise(rng, image, 9)
@@ -231,6 +257,7 @@ def dye_batik(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def glow_neon(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Glow along the outlines in the dark."""
     edges = np.clip(find_edges(image, 0.8) * 1.6 - 0.15, 0, 1)[..., None]
     hue = _pixels(ImageEnhance.Color(image.filter(ImageFilter.MaxFilter(5))).enhance(3.0))
     tube = _picture(edges * (0.55 * hue + np.array(rng.choice(((120, 40, 150), (20, 110, 150), (150, 40, 90))))))
@@ -240,6 +267,7 @@ def glow_neon(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def glitch(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Shift color channels and rows."""
     pixels = np.asarray(image).copy()
     shift = max(3, image.width // 36)
     pixels[..., 0] = np.roll(pixels[..., 0], shift, axis=1)
@@ -250,4 +278,3 @@ def glitch(image: Image.Image, rng: random.Random) -> Image.Image:
         pixels[rows] = np.roll(pixels[rows], rng.randint(-image.width // 6, image.width // 6), axis=1)
     pixels[::4] = (pixels[::4] * 0.72).astype(np.uint8)
     return Image.fromarray(pixels, "RGB")
-

@@ -16,6 +16,7 @@ def to_gray(image: Image.Image) -> Array:
 
 
 def from_gray(values: Array) -> Image.Image:
+    """Return the grayscale picture of luminances."""
     return Image.fromarray((np.clip(values, 0, 1) * 255).astype(np.uint8), "L")
 
 
@@ -48,6 +49,7 @@ def _hatching(height: int, width: int, spacing: float) -> Array:
 
 
 def draw_pencil_sketch(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw gray lines and hatching on white paper."""
     gray, edges = to_gray(image), find_edges(image)
     grain = make_noise(rng, image.height, image.width)
     hatch = _hatching(image.height, image.width, image.width / 56)
@@ -56,6 +58,7 @@ def draw_pencil_sketch(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_charcoal(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw soft dark tones with grain."""
     gray = to_gray(image.filter(ImageFilter.GaussianBlur(image.width / 160)))
     grain = make_noise(rng, image.height, image.width)
     tone = np.clip(gray * 1.15 - 0.1, 0, 1) ** 1.3 * (0.78 + 0.22 * grain)
@@ -63,6 +66,7 @@ def draw_charcoal(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_chalk(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw dusty outlines on a blackboard."""
     grain = make_noise(rng, image.height, image.width)
     edges = np.clip(find_edges(image, 1.0) * 1.3, 0, 1)[..., None] * (0.55 + 0.45 * grain[..., None])
     color = np.asarray(ImageEnhance.Color(image).enhance(0.9), dtype=np.float32)
@@ -74,10 +78,12 @@ def draw_chalk(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_line_art(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw black outlines alone."""
     return from_gray(1 - np.clip(find_edges(image, 0.7) * 2.2 - 0.25, 0, 1)).convert("RGB")
 
 
 def draw_ink_wash(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw few tones of thinned ink."""
     soft = to_gray(image.filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.GaussianBlur(image.width / 110)))
     paper = 0.04 * make_noise(rng, image.height, image.width)
     tone = 0.32 + 0.68 * np.round(soft * 5) / 5 - paper
@@ -85,6 +91,7 @@ def draw_ink_wash(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_woodcut(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Cut wavy lines that carry ink where it is dark."""
     gray = to_gray(image)
     ys, xs = np.mgrid[0 : image.height, 0 : image.width].astype(np.float32)
     phase = rng.uniform(0, 6)
@@ -94,6 +101,7 @@ def draw_woodcut(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_engraving(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Cross-hatch with fine lines."""
     gray = to_gray(image)
     first = _hatching(image.height, image.width, image.width / 64)
     second = _hatching(image.height, image.width, image.width / 64)[:, ::-1]
@@ -102,28 +110,39 @@ def draw_engraving(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def tone_sepia(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Tone in browns with some grain."""
     noise = 0.05 * make_noise(rng, image.height, image.width)
     return color_ramp(to_gray(image) * 0.92 + noise, (52, 30, 14), (250, 232, 196))
 
 
 def tone_monochrome(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Take the colors away and stretch the contrast."""
     gray = ImageOps.autocontrast(image.convert("L"), cutoff=1)
     noise = 0.05 * make_noise(rng, image.height, image.width) - 0.025
     return from_gray(np.asarray(gray, dtype=np.float32) / 255 + noise).convert("RGB")
 
 
 def tone_negative(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Invert all colors."""
     return ImageChops.invert(image)
 
 
 def tone_night_vision(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Show a noisy green screen."""
     values = to_gray(image) * 0.85 + 0.18 * make_noise(rng, image.height, image.width)
     values[:: max(2, image.height // 74)] *= 0.75
     return color_ramp(values, (4, 22, 8), (150, 255, 150))
 
 
 def tone_thermal(image: Image.Image, rng: random.Random) -> Image.Image:
-    stops = [(0.0, (10, 8, 60)), (0.3, (120, 20, 140)), (0.55, (230, 60, 60)), (0.8, (252, 180, 40)), (1.0, (255, 255, 220))]
+    """Show darkness as heat."""
+    stops = [
+        (0.0, (10, 8, 60)),
+        (0.3, (120, 20, 140)),
+        (0.55, (230, 60, 60)),
+        (0.8, (252, 180, 40)),
+        (1.0, (255, 255, 220)),
+    ]
     heat = 1 - to_gray(image.filter(ImageFilter.GaussianBlur(image.width / 130)))
     places = [place for place, _ in stops]
     channels = [np.interp(heat, places, [color[index] for _, color in stops]) for index in range(3)]
@@ -131,6 +150,7 @@ def tone_thermal(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_blueprint(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Draw white lines and a grid on blue."""
     width, height = image.size
     lines = np.clip(find_edges(image, 0.7) * 1.8 - 0.2, 0, 1)
     step = max(6, width // 16)
@@ -140,11 +160,15 @@ def draw_blueprint(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def draw_duotone(image: Image.Image, rng: random.Random) -> Image.Image:
-    dark, light = rng.choice((((38, 42, 120), (255, 196, 92)), ((108, 20, 72), (168, 226, 206)), ((16, 74, 84), (255, 170, 148))))
+    """Print in two inks."""
+    dark, light = rng.choice(
+        (((38, 42, 120), (255, 196, 92)), ((108, 20, 72), (168, 226, 206)), ((16, 74, 84), (255, 170, 148)))
+    )
     return color_ramp(to_gray(image) ** 0.9, dark, light)
 
 
 def draw_halftone(image: Image.Image, rng: random.Random) -> Image.Image:
+    """Print in black dots of different size."""
     cell = max(4, image.width // 44)
     ys, xs = np.mgrid[0 : image.height, 0 : image.width].astype(np.float32)
     turned_x, turned_y = (xs + ys) * 0.7071, (ys - xs) * 0.7071
