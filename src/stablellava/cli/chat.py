@@ -20,9 +20,8 @@ def chat(
     Example: stablellava chat --model runs/demo/model/instruct --image cat.png "What is this?"
     """
     from stablellava.cli.output import print_result
-    from stablellava.config.tree import EvaluationSettings
+    from stablellava.core.draft import Turn
     from stablellava.core.errors import ConfigError
-    from stablellava.core.score import EvalItem
     from stablellava.store.images import read_picture, resolve_inside
 
     if not question.strip():
@@ -33,9 +32,6 @@ def chat(
         read_picture(path, "--image")
     from stablellava.model.answering import LocalAnswerer
 
-    root = paths[0].anchor
-    names = tuple(path.relative_to(root).as_posix() for path in paths)
-    item = EvalItem(item_id="chat", capability="chat", images=names, question=question, accepted=())
-    answerer = LocalAnswerer(model, EvaluationSettings(max_new_tokens=max_new_tokens))
-    (answer,) = answerer.answer([item], root)
-    print_result(answer.model_dump(mode="json"), as_json, answer.text)
+    turn = Turn(speaker="user", text=question, images=tuple(range(len(paths))))
+    answer = LocalAnswerer(model, max_new_tokens).reply([turn], paths)
+    print_result({"question": question, "answer": answer}, as_json, answer)

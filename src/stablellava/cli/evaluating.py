@@ -72,11 +72,19 @@ def _ask_all(model: Path, suite: str, checked: "Suite", layout: "RunLayout", ove
     from stablellava.evaluation.capability_benchmark import evaluate_suite
     from stablellava.model.answering import LocalAnswerer
 
-    settings = load_settings_of(layout, overrides).evaluation
+    config = load_settings_of(layout, overrides)
+    settings = config.evaluation
+    answerer = LocalAnswerer(
+        model,
+        settings.max_new_tokens,
+        settings.batch_size,
+        feature_dir=layout.root / "features",
+        num_threads=config.training.num_threads,
+    )
     with show_progress(f"evaluate {suite}") as bar:
         return evaluate_suite(
             checked,
-            LocalAnswerer(model, settings),
+            answerer,
             suite,
             log_path=layout.eval_log_path(suite, model.name),
             batch_size=settings.batch_size,

@@ -32,7 +32,8 @@ class PhaseProgress:
         self._name = name
         self._bar = bar
         self._task = bar.add_task(name, total=None, note="") if bar else None
-        self._part = name
+        self._part = ""
+        self._num_found = 0
         self._began = self._last_line = time.monotonic()
 
     def show_synthesis(self, state: "SynthesisProgress") -> None:
@@ -55,7 +56,7 @@ class PhaseProgress:
 
     def _show(self, name: str, done: int, total: int, note: str) -> None:
         if name != self._part:  # steps do not take as long as what came before them
-            self._part, self._began = name, time.monotonic()
+            self._part, self._num_found, self._began = name, done, time.monotonic()
             if self._bar is not None and self._task is not None:
                 self._bar.reset(self._task)
         if self._bar is not None and self._task is not None:
@@ -64,14 +65,14 @@ class PhaseProgress:
         now = time.monotonic()
         if now - self._last_line >= _SECONDS_BETWEEN_LINES or (done == total and total):
             self._last_line = now
-            sys.stderr.write(_line(name, done, total, note, now - self._began) + "\n")
+            sys.stderr.write(self._line(done, total, note, now - self._began) + "\n")
 
-
-def _line(name: str, done: int, total: int, note: str, seconds: float) -> str:
-    rate = done / seconds if seconds > 0 else 0.0
-    left = f"{(total - done) / rate:.0f} s left" if rate and done < total else ""
-    facts = (f"{done:,}/{total:,}", _format_rate(rate) if rate else "", left, note)
-    return f"{name}: {', '.join(fact for fact in facts if fact)}"
+    def _line(self, done: int, total: int, note: str, seconds: float) -> str:
+        # What stood at the first report was not done since.
+        rate = (done - self._num_found) / seconds if seconds > 0 else 0.0
+        left = f"{(total - done) / rate:.0f} s left" if rate and done < total else ""
+        facts = (f"{done:,}/{total:,}", _format_rate(rate) if rate else "", left, note)
+        return f"{self._part}: {', '.join(fact for fact in facts if fact)}"
 
 
 def _format_rate(per_second: float) -> str:

@@ -77,12 +77,21 @@ def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: 
 def _evaluate(
     config: RunConfig, layout: RunLayout, stage: StageName, suite: str, folder: Path, display: PhaseDisplay
 ) -> EvalLog:
+    settings = config.evaluation
+    answerer = LocalAnswerer(
+        layout.model_dir(stage),
+        settings.max_new_tokens,
+        settings.batch_size,
+        # Both stages look through the same frozen tower.
+        feature_dir=layout.root / "features",
+        num_threads=config.training.num_threads,
+    )
     return evaluate_suite(
         folder,
-        LocalAnswerer(layout.model_dir(stage), config.evaluation),
+        answerer,
         suite,
         log_path=layout.eval_log_path(suite, stage),
-        batch_size=config.evaluation.batch_size,
+        batch_size=settings.batch_size,
         progress=display.show_answers,
     )
 
