@@ -1,13 +1,11 @@
 """What a check sees and what it says."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from stablellava.core.capability import Keyword
 from stablellava.core.draft import Draft
-from stablellava.core.sample import Painting, Rejected, Verdict
+from stablellava.core.sample import Painting, Verdict
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,3 @@ class Check(Protocol):
     def judge(self, candidate: Candidate) -> Verdict:
         """Return whether the candidate may stay, and why not."""
         ...
-
-
-def count_reasons(rejects: Iterable[Rejected]) -> dict[str, int]:
-    """Return reason -> candidates, the most frequent first, ties by name."""
-    counts = Counter(rejected.reason for rejected in rejects)
-    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stablellava.backends.catalog import build_backend
 from stablellava.backends.protocols import Painter
@@ -84,6 +85,19 @@ def import_rows(
     _refuse_equal_names(paths)
     tables = {entry.name: entry for entry in material.capabilities}
     sources = [_Source(tables[name], read_rows(path, name)) for path, name in zip(paths, names, strict=True)]
+    inputs, attribution = _describe_inputs(paths, config)
+    with lock_folder(layout.data_dir):
+        manifest = open_manifest(layout.data_dir, inputs, attribution)
+        tasks = [task for source in sources for task in _tasks_of(source, config.synthesis.shard_size, image_dir)]
+        setup = MakerSetup(layout.data_dir, config.synthesis, material.lexicon, has_writer=False)
+        num_rows = sum(len(source.file.rows) for source in sources)
+        loop = RoundLoop(manifest, setup, material.capabilities, num_rows, progress)
+        report = loop.run_once(tasks)
+    return _report(report, sources, layout)
+
+
+def _describe_inputs(paths: Sequence[Path], config: RunConfig) -> tuple[dict[str, Any], str]:
+    """Return everything that has a say in the imported data, and the painter's licence line."""
     painter: Painter = build_backend("painter", config.synthesis.painter.backend, config.synthesis.painter.options)
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
@@ -93,14 +107,7 @@ def import_rows(
         "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
         "painter_revision": str(getattr(painter, "revision", "")),
     }
-    with lock_folder(layout.data_dir):
-        manifest = open_manifest(layout.data_dir, inputs, painter.attribution)
-        tasks = [task for source in sources for task in _tasks_of(source, config.synthesis.shard_size, image_dir)]
-        setup = MakerSetup(layout.data_dir, config.synthesis, material.lexicon, has_writer=False)
-        num_rows = sum(len(source.file.rows) for source in sources)
-        loop = RoundLoop(manifest, setup, material.capabilities, num_rows, progress)
-        report = loop.run_once(tasks)
-    return _report(report, sources, layout)
+    return inputs, painter.attribution
 
 
 def _capability_of(path: Path) -> str:

@@ -5,9 +5,9 @@ from PIL import Image
 
 from stablellava.core.capability import Keyword
 from stablellava.core.draft import CallStamp, Draft, PaintPrompt, Turn
-from stablellava.core.sample import DrawnFact, Painting, Rejected
+from stablellava.core.sample import DrawnFact, Painting
 from stablellava.filters.answer_form import AnswerForm
-from stablellava.filters.base import Candidate, count_reasons
+from stablellava.filters.base import Candidate
 from stablellava.filters.dialogue_grounded import DialogueGrounded
 from stablellava.filters.exact_duplicate import ExactDuplicate
 from stablellava.filters.image_readable import judge_bytes
@@ -196,11 +196,3 @@ def test_bytes_that_are_no_whole_picture_are_refused_with_the_reason() -> None:
     assert judge_bytes(data[:40], 8, 8)[0].reason in {"image_truncated", "image_unreadable"}
     assert judge_bytes(b"no picture", 8, 8)[0].reason == "image_unreadable"
     assert judge_bytes(data, 16, 16)[0].reason == "image_size_mismatch"
-
-
-def test_reasons_are_counted_the_most_frequent_first() -> None:
-    rejects = [
-        Rejected(draft_id=str(index), capability="animal", keyword="dog", stage="paint", reason=reason)
-        for index, reason in enumerate(("b", "a", "c", "c"))
-    ]
-    assert list(count_reasons(rejects).items()) == [("c", 2), ("a", 1), ("b", 1)]
