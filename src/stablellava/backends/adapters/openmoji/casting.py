@@ -10,6 +10,7 @@ from stablellava.backends.adapters.openmoji.people import draw_person, dress
 from stablellava.backends.adapters.openmoji.plan import Actor, Plan, Relation
 from stablellava.backends.adapters.openmoji.sprites import (
     Sprite,
+    attach,
     hold,
     put_above,
     put_behind,
@@ -68,15 +69,26 @@ class Cast:
         return min(0.82, own * float(grown**0.75))
 
     def may_flip(self, actor: Actor) -> bool:
-        return not (actor.is_person and actor.action is not None)
+        thing = self._thing(actor)
+        return thing.can_flip if thing is not None else actor.action is None
 
     def _draw(self, actor: Actor) -> Sprite:
         thing = self._thing(actor)
         if thing is None:
-            return draw_person(actor, self.lexicon, self.size_px, self.rng)
+            lifts = any(
+                item.subject is actor and item.other and item.other.name in _HELD_UP for item in self.plan.relations
+            )
+            return draw_person(actor, self.lexicon, self.size_px, self.rng, "raise" if lifts else "stand")
         tint = actor.rgb if actor.rgb is not None else thing.tint
         picture = render_thing(thing.glyph, thing.sketch, tint, self.size_px)
-        return Sprite(picture, head=thing.head, face=thing.face, hand=thing.hand, flies=thing.flies, swims=thing.swims)
+        sprite = Sprite(
+            picture, head=thing.head, face=thing.face, hand=thing.hand, flies=thing.flies, swims=thing.swims
+        )
+        if actor.action is None:
+            return sprite
+        name, spot, share = self.lexicon.actions[actor.action.name]["animal"]
+        sign = self.lexicon.things[name]
+        return attach(sprite, Sprite(render_thing(sign.glyph, sign.sketch, sign.tint, self.size_px)), spot, share)
 
     def _attach(self, sprite: Sprite, actor: Actor, relation: Relation, other: Actor) -> Sprite:
         thing = self._thing(other)
@@ -85,7 +97,8 @@ class Cast:
         if name == "wearing" and thing is not None:
             return dress(sprite, extra, thing) if actor.is_person else wear(sprite, extra, thing.worn_on or "head")
         if name in _HOLDING:
-            return hold(sprite, extra, 0.8 if other.name in _HELD_UP else 0.42, other.name in _HELD_UP)
+            lifted = 0.5 if actor.is_person else 0.8
+            return hold(sprite, extra, lifted if other.name in _HELD_UP else 0.42, other.name in _HELD_UP)
         result = sprite
         if name in ("on", "riding"):
             result = put_on(sprite, extra, _ON_OVERLAP.get(other.name, 0.12))

@@ -71,7 +71,7 @@ def _place_actors(
         if plan.style is not None and plan.style.name == "silhouette":
             sprite = _blacken(sprite)
         height = cast.height_of(actor) * share * rng.uniform(0.93, 1.07) * picture.height
-        room = min(0.94, max(1.5 / columns, 0.45 if columns > 1 else 0.8 * zoom))
+        room = min(0.94, max(1.25 / columns, 0.4 if columns > 1 else 0.8 * zoom))
         sprite = resize_to(sprite, room * picture.width, min(height, 0.92 * picture.height))
         x = (column + 0.5) / columns + rng.uniform(-0.04, 0.04) / columns
         if columns == 1:

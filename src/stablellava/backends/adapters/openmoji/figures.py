@@ -17,7 +17,7 @@ from stablellava.backends.adapters.openmoji.sprites import Point, Sprite
 
 _SUPERSAMPLING = 2
 _OUTLINE = 0.016
-_CHIN_SHARE = 0.555
+_CHIN_SHARE = 0.653
 """Lower edge of the head in a bust's design square."""
 _SHIRTS = ("#61b2e4", "#ea5a47", "#5c9e31", "#f1b31c", "#8967aa", "#e67a94", "#3fae9f")
 _TROUSERS = ("#3b4f7d", "#5a5f66", "#6a462f", "#2f6f6a")

@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _ADVANCE_EM = 1.289
 """Width of a glyph's design square in em."""
-_TOP_EM = 0.112
-"""Distance from the layout's top to the square's top, in em."""
+_TOP_EM = -0.015
+"""Distance from the layout's top to the square's top, in em; leaves room for the highest glyphs."""
 CACHED_SIZES_PX = (48, 96, 160, 320, 640)
 
 

@@ -13,6 +13,8 @@ from stablellava.backends.adapters.openmoji.sketches import GRID, draw_shape, pa
 from stablellava.backends.adapters.openmoji.sprites import Sprite
 
 _SUPERSAMPLING = 3
+_FACE_DROP = 7.1
+"""Units by which the bald face lies lower in its square than the cuts are drawn for."""
 _ROOM_ABOVE = 8.0
 """Units of the design grid above its square, for hair that stands up."""
 _FEMALE = {"woman", "girl", "old woman"}
@@ -34,7 +36,7 @@ def _draw(base: str, cut: str, color: str, tone: str, size_px: int) -> Image.Ima
     bald = render_glyph(f"{base}-{tone}-200D-1F9B2", size_px)
     layers = load_data("hairstyles")[cut]
     canvas = _draw_layer(layers.get("behind", ()), color, size_px)
-    canvas.alpha_composite(bald, (0, round(_ROOM_ABOVE / GRID * size_px)))
+    canvas.alpha_composite(bald, (0, round((_ROOM_ABOVE - _FACE_DROP) / GRID * size_px)))
     canvas.alpha_composite(_draw_layer(layers.get("front", ()), color, size_px))
     return canvas.crop(canvas.getbbox() or (0, 0, *canvas.size))
 

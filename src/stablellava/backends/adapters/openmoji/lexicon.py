@@ -48,6 +48,8 @@ class Thing:
     """Where a hat sits: x, y and width as shares of the cut picture."""
     face: tuple[float, float]
     hand: tuple[float, float]
+    can_flip: bool
+    """False where letters or hands of a clock would show that it is mirrored."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class _Index:
         for words, entries in list(self.table.items()):
             name = next((entry.name for entry in entries if entry.kind == kind), None)
             if name is not None:
-                plural = (*words[:-1], plural_of(words[-1]))
+                head = words.index("of") - 1 if "of" in words[1:] else len(words) - 1
+                plural = (*words[:head], plural_of(words[head]), *words[head + 1 :])
                 self.add(" ".join(plural), Entry(kind, name, is_plural=True))
 
 
@@ -125,6 +128,7 @@ def _read_things(colors: Mapping[str, Rgb]) -> dict[str, Thing]:
                 height=float(merged["height"]), flies=bool(merged.get("air")), swims=bool(merged.get("water")),
                 worn_on=str(merged.get("worn", "")), head=tuple(merged.get("head", (0.5, 0.06, 0.5))),
                 face=tuple(merged.get("face", (0.5, 0.3))), hand=tuple(merged.get("hand", (0.85, 0.6))),
+                can_flip=not merged.get("fixed", False),
             )  # fmt: skip
     return things
 
@@ -159,7 +163,7 @@ def load_lexicon() -> Lexicon:
     return Lexicon(
         index=table, longest=max(len(phrase) for phrase in table), things=_read_things(colors), colors=colors,
         shades=words["light_shades"], counts={name: fields["number"] for name, fields in words["counts"].items()},
-        sizes={name: fields["factor"] for name, fields in words["sizes"].items()}, 
+        sizes={name: fields["factor"] for name, fields in words["sizes"].items()},
         places=places, persons=people["persons"], hair=people["hair"], professions=people["professions"],
         actions=actions["actions"], effects={name: fields["effect"] for name, fields in features.items()},
     )  # fmt: skip

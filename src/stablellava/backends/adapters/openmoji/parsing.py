@@ -87,12 +87,16 @@ class _Reader:
         persons = [actor for actor in self.plan.actors if actor.is_person]
         if persons:
             return persons[0]
-        animals = [actor for actor in self.plan.actors if self.is_animal(actor)]
-        return animals[0] if animals and attribute == "action" else None
+        if attribute != "action" or self.loose_action is None:
+            return None
+        action = self.loose_action.name
+        return next((actor for actor in self.plan.actors if self.can_do(actor, action)), None)
 
-    def is_animal(self, actor: Actor) -> bool:
-        thing = self.lexicon.things.get(actor.name)
-        return not actor.is_person and thing is not None and thing.category == "animals"
+    def can_do(self, actor: Actor, action: str) -> bool:
+        """Tell whether the actor can be shown at it: persons always, animals where something tells it."""
+        if actor.is_person:
+            return True
+        return self.lexicon.things[actor.name].category == "animals" and "animal" in self.lexicon.actions[action]
 
 
 class _Phrase:
@@ -171,7 +175,10 @@ class _Phrase:
         self.relation = None
 
     def _set_action(self, item: Segment, mention: Mention) -> None:
-        doers = [actor for actor in self.actors if actor.is_person or self.reader.is_animal(actor)]
+        doers = [actor for actor in self.actors if self.reader.can_do(actor, mention.name)]
+        if self.actors and not doers:
+            self.lost.add(item.start)
+            return
         if doers:
             if doers[0].action is not None:
                 self.lost.add(item.start)

@@ -27,7 +27,7 @@ _GENDERED = {"1F9D1": {"2642": "1F468", "2640": "1F469"}}
 _BODY_PART_HEIGHT = 0.5
 
 
-def draw_person(actor: Actor, lexicon: Lexicon, size_px: int, rng: random.Random) -> Sprite:
+def draw_person(actor: Actor, lexicon: Lexicon, size_px: int, rng: random.Random, idle_pose: str = "stand") -> Sprite:
     """Return the person; skin tone and clothes are drawn from ``rng`` unless the prompt decides them."""
     person = lexicon.persons[actor.name]
     tone = rng.choice(TONES)
@@ -36,7 +36,7 @@ def draw_person(actor: Actor, lexicon: Lexicon, size_px: int, rng: random.Random
     if actor.hair is not None and actor.action is None:
         return draw_hair_bust(lexicon.hair[actor.hair.name], actor.name, tone, size_px)
     bust = f"{person['bust']}-{tone}"
-    action: Mapping[str, Any] = lexicon.actions[actor.action.name] if actor.action else {"pose": "stand"}
+    action: Mapping[str, Any] = lexicon.actions[actor.action.name] if actor.action else {"pose": idle_pose}
     if "scene" in action:
         return Sprite(_cut(_signed(str(action["scene"]), actor.name, tone), size_px))
     figure = draw_figure(_BUILDS[str(person["build"])], str(action["pose"]), bust, size_px, rng)

@@ -51,11 +51,23 @@ def segment(words: list[str], lexicon: Lexicon) -> list[Segment]:
         for width in range(min(lexicon.longest, len(words) - start), 0, -1):
             run = tuple(words[start : start + width])
             entries = lexicon.lookup(run)
+            if width > 1 and _is_deed_of_a_thing(entries, run, found, lexicon):
+                continue
             if entries or width == 1:
                 found.append(_Candidates(run, start, entries))
                 start += width
                 break
     return [Segment(item.words, item.start, _choose(found, index)) for index, item in enumerate(found)]
+
+
+def _is_deed_of_a_thing(
+    entries: tuple[Entry, ...], run: tuple[str, ...], found: list[_Candidates], lexicon: Lexicon
+) -> bool:
+    """Tell whether a person's action ("holding a balloon") is said of a thing, which has to be composed instead."""
+    is_composable = any(entry.kind == "relation" for entry in lexicon.lookup(run[:1]))
+    return (
+        is_composable and any(entry.kind == "action" for entry in entries) and any(item.has("thing") for item in found)
+    )
 
 
 def _choose(found: list[_Candidates], index: int) -> Entry | None:

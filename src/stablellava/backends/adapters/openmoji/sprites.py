@@ -91,7 +91,7 @@ def put_in(inner: Sprite, outer: Sprite, manner: str) -> Sprite:
         return _stack(small, [(tree.image, 0, 0), (small.image, (tree.width - small.width) / 2, 0.12 * tree.height)])
     front = resize_to(outer, 1.5 * max(inner.width, 0.7 * inner.height), 0.8 * inner.height)
     x = (front.width - inner.width) / 2
-    return _stack(inner, [(inner.image, x, 0), (front.image, 0, inner.height - 0.45 * front.height)])
+    return _stack(inner, [(inner.image, x, 0), (front.image, 0, inner.height - 0.7 * front.height)])
 
 
 def put_under(lower: Sprite, upper: Sprite) -> Sprite:

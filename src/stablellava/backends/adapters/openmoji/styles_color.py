@@ -135,7 +135,8 @@ def print_comic(image: Image.Image, rng: random.Random) -> Image.Image:
 def print_pop_art(image: Image.Image, rng: random.Random) -> Image.Image:
     """Repeat the picture four times in loud colors."""
     palettes = [((36, 28, 92), (255, 62, 142), (255, 226, 58)), ((16, 70, 92), (255, 120, 44), (120, 236, 224)),
-                ((74, 16, 86), (62, 190, 84), (255, 176, 214)), ((112, 22, 40), (60, 130, 246), (250, 240, 92))]  # fmt: skip
+                ((74, 16, 86), (62, 190, 84), (255, 176, 214)),
+                ((112, 22, 40), (60, 130, 246), (250, 240, 92))]  # fmt: skip
     rng.shuffle(palettes)
     half = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     gray = half.convert("L")
