@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from stablellava.synthesis.importing import ImportReport
 
 _MAX_KEYWORDS_SHOWN = 12
+_FAULTS_OF_CONTENT = frozenset({"duplicate_row", "keyword_not_marked"})
+"""Rows that are whole but of no use, as some of the released ones are: counted, and no user's mistake."""
 
 
 class ExportForm(StrEnum):
@@ -90,13 +92,13 @@ def export_samples(
 
 
 def _bad_rows(layout: "RunLayout") -> list[str]:
-    """Return what is wrong with each row that could not be taken; a repeated row is no fault."""
+    """Return what is wrong with each row that could not be read as one."""
     from stablellava.store.shards import read_rejected
 
     return [
         f"{rejected.capability}: {rejected.detail}"
         for rejected in read_rejected(layout.data_dir)
-        if rejected.stage == "import" and rejected.reason != "duplicate_row"
+        if rejected.stage == "import" and rejected.reason not in _FAULTS_OF_CONTENT
     ]
 
 

@@ -52,10 +52,9 @@ def test_rows_are_painted_verified_and_exported(invoke: Invoke, tmp_path: Path) 
     [
         (released("dog", answer=" "), "'answer' is empty"),
         (released("dog", question="What?"), "0 <image> tags"),
-        (released("dog", prompt="dog, garden"), "no ((keyword))"),
         (released("dog", answer=None), "'answer' must be a text"),
     ],
-    ids=["empty-answer", "tags", "no-keyword", "no-answer"],
+    ids=["empty-answer", "tags", "no-answer"],
 )
 def test_a_broken_row_is_named_and_the_good_ones_are_kept(
     invoke: Invoke, tmp_path: Path, bad: dict[str, object], said: str
@@ -68,6 +67,15 @@ def test_a_broken_row_is_named_and_the_good_ones_are_kept(
     assert said in result.stderr
     assert "row 2" in result.stderr
     assert json.loads(result.stdout)["synthesis"]["num_accepted"] == 1
+
+
+def test_a_whole_row_without_a_marked_keyword_is_counted_and_no_mistake(invoke: Invoke, tmp_path: Path) -> None:
+    path = written(tmp_path / "animal.json", [released("cat"), released("dog", prompt="dog, garden")])
+
+    result = invoke("import", path, PAINTER, SMALL, ALONE, "--run", "run", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["synthesis"]["rejected_by_reason"] == {"keyword_not_marked": 1}
 
 
 @pytest.mark.parametrize(
