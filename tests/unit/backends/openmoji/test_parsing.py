@@ -82,3 +82,20 @@ def test_a_building_after_a_phrase_of_place_is_a_thing() -> None:
 def test_a_style_is_read_wherever_it_stands() -> None:
     assert ("style", "watercolor", "") in facts_of("fox, in watercolor style, forest", "fox")
     assert ("style", "cross-stitch", "") in facts_of("cross-stitch, cat", "cross-stitch")
+
+
+def test_what_an_animal_holds_is_a_relation() -> None:
+    facts = facts_of("pig holding a balloon, in the sky", "pig holding a balloon")
+    assert {("thing", "pig", ""), ("thing", "balloon", ""), ("relation", "holding", "pig")} <= facts
+
+
+def test_what_would_be_hidden_is_not_reported() -> None:
+    plan = parse_prompt("running, man with red hair, in the park", ("running",))
+    assert all(fact.kind != "hair" for fact in report_facts(plan))
+    assert "red hair" in plan.ignored
+    assert parse_prompt("blue man, in the park", ("blue man",)).refused == "blue man"
+
+
+def test_an_animal_that_cannot_be_shown_at_it_is_refused() -> None:
+    assert parse_prompt("dog playing chess", ("dog playing chess",)).refused == "dog playing chess"
+    assert not parse_prompt("dog sleeping", ("dog sleeping",)).refused

@@ -5,13 +5,12 @@ word by word, or the prompt is refused; of the others, what is not understood is
 """
 
 import re
-from functools import lru_cache
 
 from stablellava.backends.adapters.openmoji.colors import Rgb, mix
 from stablellava.backends.adapters.openmoji.lexicon import Entry, Lexicon, load_lexicon
 from stablellava.backends.adapters.openmoji.plan import Actor, Mention, Plan, Relation
 from stablellava.backends.adapters.openmoji.segmenting import Segment, segment
-from stablellava.core.matching import find_phrase, split_words
+from stablellava.core.matching import split_words
 
 _BREAK = re.compile(r"[,;.|\n]+")
 _PLURAL_NUMBER = 3
@@ -20,7 +19,7 @@ _PLURAL_NUMBER = 3
 def parse_prompt(text: str, emphasis: tuple[str, ...] = ()) -> Plan:
     """Return what the text asks for; ``refused`` is set when a decisive phrase is not drawable."""
     known = split_words(text)
-    missing = [phrase for phrase in emphasis if find_phrase(known, phrase) < 0]
+    missing = [phrase for phrase in emphasis if _find_run(known, split_words(phrase)) < 0]
     phrases = [part for part in (*missing, *_BREAK.split(text)) if split_words(part)]
     reader = _Reader(load_lexicon())
     for phrase in phrases:
@@ -31,6 +30,12 @@ def parse_prompt(text: str, emphasis: tuple[str, ...] = ()) -> Plan:
     if plan.is_empty and not plan.refused:
         plan.refused = decisive[0] if decisive else text
     return plan
+
+
+def _find_run(words: list[str], run: list[str]) -> int:
+    """Return where exactly these words stand, or -1; unlike core.matching, no other forms of them count."""
+    starts = range(len(words) - len(run) + 1) if run else range(0)
+    return next((start for start in starts if words[start : start + len(run)] == run), -1)
 
 
 class _Reader:
@@ -47,7 +52,7 @@ class _Reader:
 
     def understood(self, phrase: str) -> bool:
         words = split_words(phrase)
-        start = find_phrase(self.words, phrase)
+        start = _find_run(self.words, words)
         return start >= 0 and all(self.is_understood[start : start + len(words)])
 
     def read(self, phrase: str) -> None:
@@ -81,7 +86,27 @@ class _Reader:
                 bearer = Actor(Mention("person", mention.said), is_person=True)
                 plan.actors.insert(0, bearer)
             setattr(bearer, attribute, mention)
+        self._drop_hidden()
         return plan
+
+    def _drop_hidden(self) -> None:
+        """Take back what no picture of a person shows: work hides action and hair, action hides hair."""
+        for actor in self.plan.actors:
+            if actor.profession is not None and actor.action is not None:
+                self._take_back(actor.action)
+                actor.action = None
+            if actor.hair is not None and (actor.profession is not None or actor.action is not None):
+                self._take_back(actor.hair)
+                actor.hair = None
+            if actor.is_person and actor.color is not None:
+                self._take_back(actor.color)
+                actor.color = None
+
+    def _take_back(self, mention: Mention) -> None:
+        words = split_words(mention.said)
+        start = _find_run(self.words, words)
+        self.is_understood[start : start + len(words)] = [False] * len(words)
+        self.plan.ignored.append(mention.said)
 
     def _find_bearer(self, attribute: str) -> Actor | None:
         persons = [actor for actor in self.plan.actors if actor.is_person]
@@ -241,7 +266,7 @@ class _Phrase:
 
     def _said_from(self, subject: Actor, last: Segment) -> str:
         """Return the words from the subject's first to the segment's last."""
-        start = find_phrase(self.words, subject.mention.said)
+        start = _find_run(self.words, split_words(subject.mention.said))
         return " ".join(self.words[max(start, 0) : last.start + len(last.words)])
 
     def close(self) -> None:
@@ -251,9 +276,3 @@ class _Phrase:
         for left in (self.color, self.shade, self.count, self.size):
             if left is not None:
                 self.lost.add(left.start)
-
-
-@lru_cache(maxsize=4096)
-def is_drawable(phrase: str) -> bool:
-    """Tell whether a keyword would be painted rather than refused."""
-    return not parse_prompt(phrase, (phrase,)).refused
