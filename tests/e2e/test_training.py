@@ -172,3 +172,15 @@ def test_a_stage_that_trains_nothing_is_refused(language_model: Path, tmp_path: 
     config = tiny_vlm.training_config(language_model, "training.align.train_projector=false")
     with pytest.raises(ConfigError, match="nothing would learn"):
         train_stage(config, new_run(tmp_path), "align")
+
+
+def test_a_closed_form_align_needs_no_step_and_instruct_goes_on_from_it(language_model: Path, tmp_path: Path) -> None:
+    layout = new_run(tmp_path)
+    config = tiny_vlm.training_config(
+        language_model,
+        "training.align.method=closed_form",
+        "training.align.closed_form.pseudo_photos_per_class=1",
+    )
+    report = train_stage(config, layout, "align")
+    assert (report.num_steps, report.explained is not None) == (0, True)
+    assert train_stage(config, layout, "instruct").num_steps == 5

@@ -51,6 +51,21 @@ class SynthesisSettings(Settings):
 StageName = Literal["align", "instruct"]
 
 
+class ClosedFormSettings(Settings):
+    """How a projector is solved for: ridge regression from patches to the words for what they show."""
+
+    ridge: float = Field(default=1e-3, gt=0)
+    """Added to the patches' covariance, as a share of their mean variance."""
+    own_pictures: bool = True
+    """Regress on the stage's pictures, each patch to the decisive phrase of its picture's prompt."""
+    pseudo_photos_per_class: int = Field(default=3, ge=0)
+    """Also regress on patches drawn from the tower's own statistics, for each ImageNet class; 0: none."""
+    evidence: float = Field(default=20.0, gt=0)
+    """Deviations by which a pseudo-photo's patches lean towards their class."""
+    evidence_share: float = Field(default=0.6, gt=0, le=1)
+    """Share of a pseudo-photo's patches that show its class."""
+
+
 class StageConfig(Settings):
     """One training stage. Align and instruct are two values of this one type.
 
@@ -59,6 +74,7 @@ class StageConfig(Settings):
 
     method: Literal["gradient", "closed_form"] = "gradient"
     """How the projector is found; closed_form (align only) solves a ridge regression instead of stepping."""
+    closed_form: ClosedFormSettings = ClosedFormSettings()
     data: Literal["descriptions", "dialogues"]
     """Descriptions: first question and answer of a sample. Dialogues: all its turns."""
     train_projector: bool = True

@@ -64,7 +64,7 @@ class EfficientNetLiteTower(PreTrainedModel):
         """
         pixels_NCHW = pixel_values.to(self.dtype).contiguous(memory_format=torch.channels_last)
         patches_NPF = self.network.extract_features(pixels_NCHW).flatten(2).transpose(1, 2)
-        tokens_NPD = self._with_posterior(patches_NPF) if self.config.posterior else patches_NPF.contiguous()
+        tokens_NPD = self.with_posterior(patches_NPF) if self.config.posterior else patches_NPF.contiguous()
         return BaseModelOutput(last_hidden_state=tokens_NPD, hidden_states=(tokens_NPD,))
 
     def classify(self, features_F: torch.Tensor) -> torch.Tensor:
@@ -72,7 +72,8 @@ class EfficientNetLiteTower(PreTrainedModel):
         posterior: torch.Tensor = self.network._fc(features_F).softmax(dim=-1)
         return posterior
 
-    def _with_posterior(self, patches_NPF: torch.Tensor) -> torch.Tensor:
+    def with_posterior(self, patches_NPF: torch.Tensor) -> torch.Tensor:
+        """Return [N, 1 + P, F + K]: a token for the whole picture first, each with the class posterior."""
         whole_N1F = patches_NPF.mean(dim=1, keepdim=True)
         features_NPF = torch.cat((whole_N1F, patches_NPF), dim=1)
         return torch.cat((features_NPF, self.classify(features_NPF)), dim=-1)

@@ -1,6 +1,6 @@
 """What a stage is trained on: dialogues about pictures, from our samples or from LLaVA's JSON."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,8 @@ class TrainingExample:
     example_id: str
     images: tuple[Path, ...]
     turns: tuple[Turn, ...]
+    phrases: tuple[str, ...] = ()
+    """Per picture, what it shows in a phrase; empty where nobody said."""
 
 
 def load_examples(data_dir: Path, kind: DataKind) -> list[TrainingExample]:
@@ -43,7 +45,9 @@ def load_examples(data_dir: Path, kind: DataKind) -> list[TrainingExample]:
 def from_sample(sample: Sample, data_dir: Path) -> TrainingExample:
     """Return a synthesized sample as a training example."""
     images = tuple(image_path(data_dir, painting.sha256) for painting in sample.paintings)
-    return TrainingExample(sample.sample_id, images, sample.draft.turns)
+    # A prompt opens with its decisive phrase; the place, the light and the style come after.
+    phrases = tuple(prompt.text.partition(",")[0].strip() for prompt in sample.draft.prompts)
+    return TrainingExample(sample.sample_id, images, sample.draft.turns, phrases)
 
 
 def shape_example(example: TrainingExample, kind: DataKind) -> TrainingExample:
@@ -55,7 +59,9 @@ def shape_example(example: TrainingExample, kind: DataKind) -> TrainingExample:
     shown = sorted({index for turn in turns for index in turn.images})
     place_of = {index: place for place, index in enumerate(shown)}
     turns = tuple(turn.model_copy(update={"images": tuple(place_of[index] for index in turn.images)}) for turn in turns)
-    return TrainingExample(example.example_id, tuple(example.images[index] for index in shown), turns)
+    images = tuple(example.images[index] for index in shown)
+    phrases = tuple(example.phrases[index] for index in shown) if example.phrases else ()
+    return TrainingExample(example.example_id, images, turns, phrases)
 
 
 def read_llava_json(path: Path, image_dir: Path) -> Iterator[TrainingExample]:
@@ -102,8 +108,3 @@ def _check_order(turns: Sequence[Turn], where: str) -> None:
     expected = ["user", "assistant"] * (len(turns) // 2)
     if not turns or [turn.speaker for turn in turns] != expected:
         raise RecordError(f"{where}: turns have to alternate, a question first and an answer last")
-
-
-def unique_images(examples: Iterable[TrainingExample], want: Callable[[int], bool]) -> list[Path]:
-    """Return the pictures of the wanted examples (by position), each once."""
-    return list(dict.fromkeys(path for i, example in enumerate(examples) if want(i) for path in example.images))

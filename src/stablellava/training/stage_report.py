@@ -35,6 +35,8 @@ class StageReport(Record):
     """Share of the computed positions that was padding."""
     first_loss: float | None
     last_loss: float | None
+    explained: float | None = None
+    """Closed form only: share of the words' variance that the projector explains."""
     step_seconds: float
     """Sum over the log's steps, those before an interrupt included."""
     seconds: float

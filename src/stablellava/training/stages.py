@@ -12,6 +12,7 @@ Paper: 2308.10253v1, section 4.2 (align the projector, then tune projector and l
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,21 +21,39 @@ from stablellava.config.tree import RunConfig, StageConfig, StageName
 from stablellava.core.errors import RecordError
 from stablellava.core.ids import seed_from
 from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.closed_form import solve_projector
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import AnswerLoss
 from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
 from stablellava.store.layout import RunLayout
 from stablellava.training.batching import StepPlan, draw_examples, padding_share, plan_steps
 from stablellava.training.collating import Collator, EncodedDataset
-from stablellava.training.data import load_examples
-from stablellava.training.labels import EncodedExample, encode_all
+from stablellava.training.data import TrainingExample, load_examples
+from stablellava.training.labels import DroppedExample, EncodedExample, encode_all
 from stablellava.training.modules import choose_trainable, describe_modules
 from stablellava.training.stage_report import StageReport, claim_stage, find_report, identify_stage, report_path
 from stablellava.training.step_log import StepLog, StepRow, read_step_log
 from stablellava.training.trainer import StageTrainer
 
 Progress = Callable[[str, int, int, str], None]
-"""Called with a phase ("model", "features", "steps"), done, total and a note ("loss 2.31")."""
+"""Called with a phase ("model", "features", "solving", "steps"), done, total and a note ("loss 2.31")."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that is fixed before the weights move."""
+
+    settings: StageConfig
+    vlm: Vlm
+    examples: list[TrainingExample]
+    encoded: list[EncodedExample]
+    dropped: list[DroppedExample]
+    plan: StepPlan
+    cache: FeatureCache
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(example.token_ids) for example in self.encoded]
 
 
 def train_stage(
@@ -57,57 +76,77 @@ def train_stage(
     if finished is not None:
         return finished
     claim_stage(config, layout, stage, identity)
-    vlm = _starting_model(config, layout, stage)
-    choose_trainable(vlm.model, settings, stage)
-    modules = describe_modules(vlm.model)
-    tell("model", 1, 1, ", ".join(module.summary for module in modules))
-
-    encoded, dropped = encode_all(examples, vlm.chat, settings.max_length)
-    if not encoded:
-        raise RecordError(f"{layout.data_dir}: none of {len(examples)} samples can be learned from: {dropped[0]}")
-    plan = _plan_steps(settings, encoded, seed_from(config.seed, stage, "order"))
-    cache = FeatureCache(layout.root / "features", vlm.model, vlm.processor.image_processor)
-    drawn = sorted({index for batch in plan.batches for index in batch})
-    images = dict.fromkeys(path for index in drawn for path in encoded[index].images)
-    cache.compute(images, lambda done, total: tell("features", done, total, ""))
-
-    log = StepLog(layout.training_log_path(stage), lambda row: tell("steps", row.step, plan.num_steps, _note(row)))
-    checkpoint_dir = layout.training_dir(stage) / "checkpoints"
-    collator = Collator(cache, int(vlm.processor.tokenizer.pad_token_id))
-    trainer = StageTrainer(
-        AnswerLoss(vlm.model),
-        settings,
-        plan,
-        EncodedDataset(encoded),
-        collator,
-        log,
-        checkpoint_dir,
-        seed_from(config.seed, stage, "trainer"),
-    )
-    trainer.train_or_resume()
-    _save_model(vlm, layout.model_dir(stage))
-
-    rows = read_step_log(layout.training_log_path(stage))
-    lengths = [len(example.token_ids) for example in encoded]
+    ready = _prepare(config, layout, stage, examples, tell)
+    if settings.method == "closed_form":
+        explained = _solve(ready, seed_from(config.seed, stage, "pseudo-photos"), tell)
+        rows: list[StepRow] = []
+    else:
+        explained = None
+        rows = _take_steps(ready, layout, stage, seed_from(config.seed, stage, "trainer"), tell)
+    _save_model(ready.vlm, layout.model_dir(stage))
     report = StageReport(
         stage=stage,
         method=settings.method,
         identity=identity,
         num_examples=len(examples),
-        dropped=tuple(dropped),
-        modules=modules,
-        num_steps=plan.num_steps,
-        num_samples=sum(len(batch) for batch in plan.batches),
-        num_tokens=sum(lengths[index] for batch in plan.batches for index in batch),
-        padding_share=padding_share(lengths, plan.batches),
+        dropped=tuple(ready.dropped),
+        modules=describe_modules(ready.vlm.model),
+        num_steps=len(rows),
+        num_samples=sum(row.samples for row in rows),
+        num_tokens=sum(ready.lengths[index] for batch in ready.plan.batches for index in batch) if rows else 0,
+        padding_share=padding_share(ready.lengths, ready.plan.batches),
         first_loss=rows[0].loss if rows else None,
         last_loss=rows[-1].loss if rows else None,
+        explained=explained,
         step_seconds=sum(row.seconds for row in rows),
         seconds=time.perf_counter() - started,
     )
     write_atomic(report_path(layout, stage), report.to_json())
-    shutil.rmtree(checkpoint_dir, ignore_errors=True)
+    shutil.rmtree(_checkpoint_dir(layout, stage), ignore_errors=True)
     return report
+
+
+def _prepare(
+    config: RunConfig, layout: RunLayout, stage: StageName, examples: list[TrainingExample], tell: Progress
+) -> _Prepared:
+    settings = config.training.align if stage == "align" else config.training.instruct
+    vlm = _starting_model(config, layout, stage)
+    choose_trainable(vlm.model, settings, stage)
+    tell("model", 1, 1, ", ".join(module.summary for module in describe_modules(vlm.model)))
+    encoded, dropped = encode_all(examples, vlm.chat, settings.max_length)
+    if not encoded:
+        raise RecordError(f"{layout.data_dir}: none of {len(examples)} samples can be learned from: {dropped[0]}")
+    plan = _plan(settings, encoded, seed_from(config.seed, stage, "order"))
+    cache = FeatureCache(layout.root / "features", vlm.model, vlm.processor.image_processor)
+    cache.compute(_images_of(encoded, plan), lambda done, total: tell("features", done, total, ""))
+    return _Prepared(settings, vlm, examples, encoded, dropped, plan, cache)
+
+
+def _take_steps(ready: _Prepared, layout: RunLayout, stage: StageName, seed: int, tell: Progress) -> list[StepRow]:
+    num_steps = ready.plan.num_steps
+    log = StepLog(layout.training_log_path(stage), lambda row: tell("steps", row.step, num_steps, _note(row)))
+    StageTrainer(
+        AnswerLoss(ready.vlm.model),
+        ready.settings,
+        ready.plan,
+        EncodedDataset(ready.encoded),
+        Collator(ready.cache, int(ready.vlm.processor.tokenizer.pad_token_id)),
+        log,
+        _checkpoint_dir(layout, stage),
+        seed,
+    ).train_or_resume()
+    return read_step_log(log.path)
+
+
+def _solve(ready: _Prepared, seed: int, tell: Progress) -> float:
+    drawn = set(_images_of(ready.encoded, ready.plan))
+    shown = dict(pair for example in ready.examples for pair in zip(example.images, example.phrases, strict=False))
+    pictures = [(path, phrase) for path, phrase in shown.items() if path in drawn]
+    tell("solving", 0, 1, f"{len(pictures)} pictures")
+    result = solve_projector(ready.vlm, ready.cache, pictures, ready.settings.closed_form, seed)
+    note = f"{result.num_pictures} pictures, {result.num_pseudo_photos} pseudo-photos"
+    tell("solving", 1, 1, f"{note}: {result.explained:.0%} of the words' variance explained")
+    return result.explained
 
 
 def _starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> Vlm:
@@ -116,10 +155,19 @@ def _starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> V
     return load_vlm(layout.model_dir("align"))
 
 
-def _plan_steps(settings: StageConfig, encoded: Sequence[EncodedExample], seed: int) -> StepPlan:
+def _plan(settings: StageConfig, encoded: Sequence[EncodedExample], seed: int) -> StepPlan:
     drawn = draw_examples(len(encoded), settings.num_samples, settings.num_epochs, seed)
     lengths = [len(example.token_ids) for example in encoded]
     return plan_steps(lengths, drawn, settings.batch_size, settings.gradient_accumulation, seed)
+
+
+def _images_of(encoded: Sequence[EncodedExample], plan: StepPlan) -> list[Path]:
+    drawn = sorted({index for batch in plan.batches for index in batch})
+    return list(dict.fromkeys(path for index in drawn for path in encoded[index].images))
+
+
+def _checkpoint_dir(layout: RunLayout, stage: StageName) -> Path:
+    return layout.training_dir(stage) / "checkpoints"
 
 
 def _save_model(vlm: Vlm, folder: Path) -> None:
