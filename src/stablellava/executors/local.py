@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -108,6 +109,8 @@ class LocalExecutor(Generic[Item, Result]):
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._build_task, self._build_args), daemon=True)
         # Ctrl-C is the parent's to handle; what is blocked here stays blocked in the new process.
+        # The tracker unblocks Ctrl-C when it is first started, so it must be there before.
+        resource_tracker.ensure_running()
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
