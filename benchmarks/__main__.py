@@ -1,0 +1,70 @@
+"""Measure what a user waits for, and keep it as a dated file with the commit and the machine.
+
+python -m benchmarks             all, into benchmarks/results/<date>-<commit>.json
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+COMMAND = [sys.executable, "-c", "from stablellava.cli import main; main()"]
+REPEATS = 3
+
+
+def seconds_of(*arguments: str) -> float:
+    """Return how long the command takes from start to end in an empty directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        subprocess.run([*COMMAND, *arguments], cwd=folder, check=True, capture_output=True)
+        return time.perf_counter() - started
+
+
+def measure_import() -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import stablellava.cli"], check=True)
+    return time.perf_counter() - started
+
+
+def measure_preview() -> float:
+    return seconds_of("preview", "-n", "4", "--capability", "abnormal", "--no-open")
+
+
+def measure_synthesis() -> float:
+    return seconds_of("synthesize", "--preset", "demo")
+
+
+MEASURES: dict[str, tuple[Callable[[], float], int]] = {
+    "import_cli_seconds": (measure_import, REPEATS),
+    "preview_4_seconds": (measure_preview, REPEATS),
+    "synthesize_demo_seconds": (measure_synthesis, 1),
+}
+
+
+def main() -> None:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
+    result = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit.stdout.strip(),
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+        "measures": {},
+    }
+    for name, (measure, repeats) in MEASURES.items():
+        times = [round(measure(), 3) for _ in range(repeats)]
+        result["measures"][name] = {"times": times, "smallest": min(times)}
+        print(f"{name}: {min(times):.2f} (of {repeats})")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{result['date']}-{result['commit']}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
