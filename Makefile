@@ -57,7 +57,7 @@ check: $(VENV)/.dev
 
 golden: $(VENV)/.dev
 	$(BIN)/python -m stablellava.cli.reference docs/cli.md
-	STABLELLAVA_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+	$(BIN)/python -m pytest tests/golden
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
