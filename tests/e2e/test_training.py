@@ -134,6 +134,26 @@ def test_frozen_embeddings_stay_and_the_rest_learns(language_model: Path, tmp_pa
     assert not torch.equal(align.model.language_model.norm.weight, instruct.model.language_model.norm.weight)
 
 
+def test_only_the_last_layers_learn_when_told_so(language_model: Path, tmp_path: Path) -> None:
+    layout = new_run(tmp_path)
+    last = ("training.instruct.train_last_layers=1", "training.instruct.train_projector=false")
+    config = tiny_vlm.training_config(language_model, *last)
+    for stage in ("align", "instruct"):
+        train_stage(config, layout, stage)
+    align, instruct = (load_vlm(layout.model_dir(stage)).model.state_dict() for stage in ("align", "instruct"))
+    moved = {name for name in align if not torch.equal(align[name], instruct[name])}
+    assert moved
+    assert all("language_model.layers.1." in name or name.endswith("language_model.norm.weight") for name in moved)
+
+
+def test_more_layers_than_there_are_are_refused(language_model: Path, tmp_path: Path) -> None:
+    layout = new_run(tmp_path)
+    config = tiny_vlm.training_config(language_model, "training.instruct.train_last_layers=3")
+    train_stage(config, layout, "align")
+    with pytest.raises(ConfigError, match=r"train_last_layers=3: the language model has 2 layers"):
+        train_stage(config, layout, "instruct")
+
+
 def test_a_finished_stage_is_not_trained_again(language_model: Path, tmp_path: Path) -> None:
     layout = new_run(tmp_path)
     config = tiny_vlm.training_config(language_model)

@@ -81,6 +81,8 @@ class StageConfig(Settings):
     train_language_model: bool = False
     freeze_embeddings: bool = False
     """Leave the language model's word embeddings (and a head tied to them) as they are."""
+    train_last_layers: int | None = Field(default=None, ge=1)
+    """Only so many of the language model's layers learn, from the last; the embeddings and the other layers stay."""
     num_samples: int | None = Field(default=None, ge=1)
     """Samples drawn (without repeats until all were seen once); None: every sample once per epoch."""
     num_epochs: float = Field(default=1.0, gt=0)

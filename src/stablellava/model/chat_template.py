@@ -79,6 +79,15 @@ CHAT_TEMPLATES = {
             between="\n",
         ),
         ChatTemplate(
+            name="brief",
+            opening="",
+            user_open="<|im_start|>",
+            user_close="\n",
+            assistant_open="",
+            assistant_close="<|im_end|>",
+            between="",
+        ),
+        ChatTemplate(
             name="vicuna_v1",
             opening="<s>A chat between a curious user and an artificial intelligence assistant. "
             "The assistant gives helpful, detailed, and polite answers to the user's questions. ",

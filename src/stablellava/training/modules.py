@@ -37,14 +37,28 @@ def choose_trainable(llava: LlavaForConditionalGeneration, stage: StageConfig, s
         # The paper's projector is one layer; the library's second one stays the identity.
         projector.linear_2.requires_grad_(False)
     if stage.train_language_model:
-        llava.model.language_model.requires_grad_(True)
-        llava.lm_head.requires_grad_(True)
-        if stage.freeze_embeddings:
-            llava.get_input_embeddings().requires_grad_(False)
+        _choose_layers(llava, stage, stage_name)
     if not any(parameter.requires_grad for parameter in llava.parameters()):
         raise ConfigError(
             f"training.{stage_name}: nothing would learn; set train_projector or train_language_model to true"
         )
+
+
+def _choose_layers(llava: LlavaForConditionalGeneration, stage: StageConfig, stage_name: str) -> None:
+    language_model = llava.model.language_model
+    language_model.requires_grad_(True)
+    llava.lm_head.requires_grad_(True)
+    if stage.freeze_embeddings or stage.train_last_layers is not None:
+        llava.get_input_embeddings().requires_grad_(False)
+    if stage.train_last_layers is not None:
+        layers = list(language_model.layers)
+        if stage.train_last_layers > len(layers):
+            raise ConfigError(
+                f"training.{stage_name}.train_last_layers={stage.train_last_layers}: "
+                f"the language model has {len(layers)} layers"
+            )
+        for layer in layers[: -stage.train_last_layers]:
+            layer.requires_grad_(False)
 
 
 def describe_modules(llava: LlavaForConditionalGeneration) -> tuple[ModulePlan, ...]:

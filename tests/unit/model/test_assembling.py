@@ -76,13 +76,27 @@ def test_a_clip_tower_is_read_as_llava_reads_it(language_model: Path, tmp_path: 
     assert torch.equal(logits_of(model, processor), logits_of(vlm.model, vlm.processor))
 
 
-def test_our_segments_spell_what_the_shipped_template_renders(language_model: Path) -> None:
-    vlm: Vlm = assemble(tiny_vlm.tiny_settings(language_model), seed=0)
+@pytest.mark.parametrize("template", ["compact", "brief"])
+def test_our_segments_spell_what_the_shipped_template_renders(language_model: Path, template: str) -> None:
+    vlm: Vlm = assemble(tiny_vlm.tiny_settings(language_model, chat_template=template), seed=0)
     text = vlm.processor.apply_chat_template([MESSAGE], add_generation_prompt=True)
     turn = tiny_vlm.Turn(speaker="user", text="What is this?", images=(0,))
     assert vlm.chat.prompt_text([turn]) == text
     image = Image.new("RGB", (70, 90))
     assert vlm.processor(images=image, text=text).input_ids[0] == vlm.chat.prompt([turn])
+
+
+def test_a_whole_dialogue_is_spelt_as_the_shipped_template_renders_it(language_model: Path) -> None:
+    vlm: Vlm = assemble(tiny_vlm.tiny_settings(language_model), seed=0)
+    turns = [
+        tiny_vlm.Turn(speaker="user", text="Which color?"),
+        tiny_vlm.Turn(speaker="assistant", text="Red."),
+        tiny_vlm.Turn(speaker="user", text="Sure?"),
+        tiny_vlm.Turn(speaker="assistant", text="Yes."),
+    ]
+    messages = [{"role": turn.speaker, "content": [{"type": "text", "text": turn.text}]} for turn in turns]
+    ids = [token_id for segment in vlm.chat.segments(turns) for token_id in segment.token_ids]
+    assert vlm.processor.apply_chat_template(messages) == vlm.chat.tokenizer.decode(ids)
 
 
 @pytest.mark.parametrize(
