@@ -121,9 +121,9 @@ def load_tower(settings: ModelSettings) -> Tower:
     if settings.tower == "efficientnet-lite0":
         posterior = settings.tower_posterior
         return Tower(
-            model=load_efficientnet_lite(settings.image_size_px, posterior),
+            model=load_efficientnet_lite(settings.image_size_px, settings.patch_size_px, posterior),
             image_processor=build_image_processor(settings.image_size_px),
-            patch_size_px=32,
+            patch_size_px=settings.patch_size_px,
             num_additional_tokens=1 if posterior else 0,
             feature_layer=-1,
             select_strategy="full",

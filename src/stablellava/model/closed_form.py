@@ -98,6 +98,8 @@ class _Regression:
     def add(self, tokens_NPD: torch.Tensor, words_NE: torch.Tensor) -> None:
         targets_NPE = words_NE[:, None].expand(-1, tokens_NPD.shape[1], -1)
         if self.has_posterior:
+            # Only the token for the whole picture surely shows what the words name; most patches are background.
+            tokens_NPD, targets_NPE = tokens_NPD[:, :1], targets_NPE[:, :1]
             targets_NPE = targets_NPE - tokens_NPD[..., NUM_FEATURES:] @ self.names_KE
             tokens_NPD = tokens_NPD[..., :NUM_FEATURES]
         self.ridge.add(tokens_NPD.flatten(0, 1), targets_NPE.flatten(0, 1))

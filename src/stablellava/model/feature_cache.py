@@ -25,7 +25,7 @@ from stablellava.model.vlm import select_patches
 from stablellava.store.files import write_atomic
 from stablellava.store.images import MAX_PIXELS
 
-BATCH_SIZE = 8
+BATCH_SIZE = 32
 SHARD_SIZE = 256
 
 Progress = Callable[[int, int], None]

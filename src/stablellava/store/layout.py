@@ -9,6 +9,7 @@
     images/<2 hex>/<sha256>.png     pictures by content
     card.md                         data card
   suites/<suite>/items.jsonl        evaluation items, with their images/ beside them
+  features/                         patches of the pictures, by content; may be deleted
   model/<stage>/                    Hugging Face checkpoint after a stage
   training/<stage>/log.jsonl        one row per step
   evaluation/<suite>.<stage>.json   evaluation logs
@@ -36,6 +37,10 @@ class RunLayout:
 
     def suite_dir(self, suite: str) -> Path:
         return self.root / "suites" / suite
+
+    @property
+    def features_dir(self) -> Path:
+        return self.root / "features"
 
     def model_dir(self, stage: str) -> Path:
         return self.root / "model" / stage

@@ -59,7 +59,7 @@ def plan_steps(
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
-    """Return which share of the computed positions is padding."""
+    """Return which share of the computed positions is padding; 0 if none was computed."""
     computed = sum(max(lengths[index] for index in batch) * len(batch) for batch in batches)
     real = sum(lengths[index] for batch in batches for index in batch)
-    return 1.0 - real / computed
+    return 1.0 - real / computed if computed else 0.0

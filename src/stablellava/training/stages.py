@@ -51,10 +51,6 @@ class _Prepared:
     plan: StepPlan
     cache: FeatureCache
 
-    @property
-    def lengths(self) -> list[int]:
-        return [len(example.token_ids) for example in self.encoded]
-
 
 def train_stage(
     config: RunConfig, layout: RunLayout, stage: StageName, progress: Progress | None = None
@@ -77,30 +73,14 @@ def train_stage(
         return finished
     claim_stage(config, layout, stage, identity)
     ready = _prepare(config, layout, stage, examples, tell)
+    rows: list[StepRow] = []
+    explained = None
     if settings.method == "closed_form":
         explained = _solve(ready, seed_from(config.seed, stage, "pseudo-photos"), tell)
-        rows: list[StepRow] = []
     else:
-        explained = None
         rows = _take_steps(ready, layout, stage, seed_from(config.seed, stage, "trainer"), tell)
     _save_model(ready.vlm, layout.model_dir(stage))
-    report = StageReport(
-        stage=stage,
-        method=settings.method,
-        identity=identity,
-        num_examples=len(examples),
-        dropped=tuple(ready.dropped),
-        modules=describe_modules(ready.vlm.model),
-        num_steps=len(rows),
-        num_samples=sum(row.samples for row in rows),
-        num_tokens=sum(ready.lengths[index] for batch in ready.plan.batches for index in batch) if rows else 0,
-        padding_share=padding_share(ready.lengths, ready.plan.batches),
-        first_loss=rows[0].loss if rows else None,
-        last_loss=rows[-1].loss if rows else None,
-        explained=explained,
-        step_seconds=sum(row.seconds for row in rows),
-        seconds=time.perf_counter() - started,
-    )
+    report = _describe(ready, stage, identity, rows, explained, time.perf_counter() - started)
     write_atomic(report_path(layout, stage), report.to_json())
     shutil.rmtree(_checkpoint_dir(layout, stage), ignore_errors=True)
     return report
@@ -117,7 +97,7 @@ def _prepare(
     if not encoded:
         raise RecordError(f"{layout.data_dir}: none of {len(examples)} samples can be learned from: {dropped[0]}")
     plan = _plan(settings, encoded, seed_from(config.seed, stage, "order"))
-    cache = FeatureCache(layout.root / "features", vlm.model, vlm.processor.image_processor)
+    cache = FeatureCache(layout.features_dir, vlm.model, vlm.processor.image_processor)
     cache.compute(_images_of(encoded, plan), lambda done, total: tell("features", done, total, ""))
     return _Prepared(settings, vlm, examples, encoded, dropped, plan, cache)
 
@@ -147,6 +127,30 @@ def _solve(ready: _Prepared, seed: int, tell: Progress) -> float:
     note = f"{result.num_pictures} pictures, {result.num_pseudo_photos} pseudo-photos"
     tell("solving", 1, 1, f"{note}: {result.explained:.0%} of the words' variance explained")
     return result.explained
+
+
+def _describe(
+    ready: _Prepared, stage: StageName, identity: str, rows: list[StepRow], explained: float | None, seconds: float
+) -> StageReport:
+    lengths = [len(example.token_ids) for example in ready.encoded]
+    batches = ready.plan.batches if rows else []
+    return StageReport(
+        stage=stage,
+        method=ready.settings.method,
+        identity=identity,
+        num_examples=len(ready.examples),
+        dropped=tuple(ready.dropped),
+        modules=describe_modules(ready.vlm.model),
+        num_steps=len(rows),
+        num_samples=sum(len(batch) for batch in batches),
+        num_tokens=sum(lengths[index] for batch in batches for index in batch),
+        padding_share=padding_share(lengths, batches),
+        first_loss=rows[0].loss if rows else None,
+        last_loss=rows[-1].loss if rows else None,
+        explained=explained,
+        step_seconds=sum(row.seconds for row in rows),
+        seconds=seconds,
+    )
 
 
 def _starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> Vlm:
