@@ -19,6 +19,11 @@ class Writer(Protocol):
 
     name: str
 
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same request could give another draft; part of a run's fingerprint."""
+        ...
+
     def write(self, requests: Sequence[DraftRequest]) -> list[Draft | DraftRefusal]:
         """Return one result per request, in their order; the same request gives the same result."""
         ...
@@ -31,6 +36,11 @@ class Painter(Protocol):
     name: str
     attribution: str
     """Licence line that a data card must carry; empty when none is owed."""
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same job could give another picture; part of a run's fingerprint."""
+        ...
 
     def paint(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
         """Return one result per job, in their order, whatever the batch."""

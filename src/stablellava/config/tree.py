@@ -77,6 +77,8 @@ class StageConfig(Settings):
     closed_form: ClosedFormSettings = ClosedFormSettings()
     data: Literal["descriptions", "dialogues"]
     """Descriptions: first question and answer of a sample. Dialogues: all its turns."""
+    delayed_description_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of dialogues whose opening description is moved to the end, so that short questions also come first."""
     train_projector: bool = True
     train_language_model: bool = False
     freeze_embeddings: bool = False
@@ -110,6 +112,8 @@ class ModelSettings(Settings):
     tower_posterior: bool = False
     """efficientnet-lite0 only: patches also carry the ImageNet classifier's answer."""
     image_size_px: int = Field(default=128, ge=32)
+    patch_size_px: int = Field(default=32, ge=32)
+    """efficientnet-lite0 only: a multiple of 32 averages cells of its feature map, so pictures cost fewer tokens."""
     language_model: str = "smollm2-135m-instruct"
     """An asset's name or the path of a causal language model that transformers can load."""
     projector: Literal["linear", "mlp2x_gelu"] = "linear"

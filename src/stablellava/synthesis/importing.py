@@ -105,7 +105,7 @@ def _describe_inputs(paths: Sequence[Path], config: RunConfig) -> tuple[dict[str
         "seed": config.seed,
         "settings": data_settings(config.synthesis),
         "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
-        "painter_revision": str(getattr(painter, "revision", "")),
+        "painter_revision": painter.revision,
     }
     return inputs, painter.attribution
 

@@ -82,8 +82,8 @@ def describe_inputs(config: RunConfig, capabilities: Sequence[Capability], purpo
         "seed": config.seed,
         "settings": data_settings(settings),
         "capabilities": {capability.name: hash_id(capability.model_dump(mode="json")) for capability in capabilities},
-        "writer_revision": str(getattr(writer, "revision", "")),
-        "painter_revision": str(getattr(painter, "revision", "")),
+        "writer_revision": writer.revision,
+        "painter_revision": painter.revision,
     }
     return inputs, str(painter.attribution)
 

@@ -1,7 +1,7 @@
 """What a stage is trained on: dialogues about pictures, from our samples or from LLaVA's JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import orjson
 
 from stablellava.core.draft import Turn
 from stablellava.core.errors import RecordError
+from stablellava.core.ids import share_of
 from stablellava.core.sample import Sample
 from stablellava.model.chat_template import IMAGE_TOKEN
 from stablellava.store.images import image_path, resolve_inside
@@ -62,6 +63,22 @@ def shape_example(example: TrainingExample, kind: DataKind) -> TrainingExample:
     images = tuple(example.images[index] for index in shown)
     phrases = tuple(example.phrases[index] for index in shown) if example.phrases else ()
     return TrainingExample(example.example_id, images, turns, phrases)
+
+
+def delay_description(example: TrainingExample, share: float) -> TrainingExample:
+    """Return the dialogue, for a share of all examples with its first exchange moved to the end.
+
+    A model that only ever meets short questions late in a dialogue answers a first one with a
+    description. Whether an example is moved depends on its id. Dialogues that show a picture after
+    the first turn, as stories do, keep their order.
+    """
+    first, rest = example.turns[:2], example.turns[2:]
+    shows_later = any(turn.images for turn in example.turns[1:])
+    if not rest or shows_later or share_of(example.example_id, "delay description") >= share:
+        return example
+    opening = rest[0].model_copy(update={"images": first[0].images})
+    closing = first[0].model_copy(update={"images": ()})
+    return replace(example, turns=(opening, *rest[1:], closing, *first[1:]))
 
 
 def read_llava_json(path: Path, image_dir: Path) -> Iterator[TrainingExample]:

@@ -28,7 +28,7 @@ from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write
 from stablellava.store.layout import RunLayout
 from stablellava.training.batching import StepPlan, draw_examples, padding_share, plan_steps
 from stablellava.training.collating import Collator, EncodedDataset
-from stablellava.training.data import TrainingExample, load_examples
+from stablellava.training.data import TrainingExample, delay_description, load_examples
 from stablellava.training.labels import DroppedExample, EncodedExample, encode_all
 from stablellava.training.modules import choose_trainable, describe_modules
 from stablellava.training.stage_report import StageReport, claim_stage, find_report, identify_stage, report_path
@@ -66,7 +66,10 @@ def train_stage(
     started = time.perf_counter()
     settings = config.training.align if stage == "align" else config.training.instruct
     _use_processor_well(config.training.num_threads)
-    examples = load_examples(layout.data_dir, settings.data)
+    examples = [
+        delay_description(example, settings.delayed_description_share)
+        for example in load_examples(layout.data_dir, settings.data)
+    ]
     identity = identify_stage(config, layout, stage, examples)
     finished = find_report(layout, stage, identity)
     if finished is not None:

