@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-COMMAND = [sys.executable, "-c", "from stablellava.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "stablellava.cli"]
 REPEATS = 3
 
 
