@@ -51,7 +51,7 @@ class LocalAnswerer:
         if num_threads:
             torch.set_num_threads(num_threads)
         torch.set_flush_denormal(True)
-        self.name = f"local:{folder}"
+        self.name = folder.resolve().name
         self.fingerprint = hash_id(hash_weights(folder), max_new_tokens)
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size

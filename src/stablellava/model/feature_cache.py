@@ -133,11 +133,8 @@ def fingerprint_tower(llava: LlavaForConditionalGeneration, image_processor: Bas
     for name, tensor in sorted(llava.model.vision_tower.state_dict().items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    config = llava.config
-    reading = [config.vision_feature_layer, config.vision_feature_select_strategy]
-    digest.update(
-        json.dumps(
-            [reading, llava.model.vision_tower.config.to_dict(), image_processor.to_dict()], sort_keys=True, default=str
-        ).encode()
-    )
+    reading = [llava.config.vision_feature_layer, llava.config.vision_feature_select_strategy]
+    # The weights say their type themselves; the config says it only once the model was saved.
+    tower = {key: value for key, value in llava.model.vision_tower.config.to_dict().items() if key != "dtype"}
+    digest.update(json.dumps([reading, tower, image_processor.to_dict()], sort_keys=True, default=str).encode())
     return digest.hexdigest()[:32]

@@ -5,7 +5,7 @@ import torch
 
 import tiny_vlm
 from stablellava.core.errors import RecordError
-from stablellava.model.assembling import Vlm, assemble
+from stablellava.model.assembling import Vlm, assemble, load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import select_patches
 
@@ -31,6 +31,13 @@ def test_features_are_the_towers_own_and_computed_once(vlm: Vlm, tmp_path: Path)
         expected = select_patches(vlm.model, pixels)
     assert torch.allclose(reopened.gather(images), expected, atol=1e-4)
     assert reopened.size_bytes == pytest.approx(expected.numel() * 4, rel=0.01)
+
+
+def test_a_saved_model_finds_the_features_of_the_one_it_was_saved_from(vlm: Vlm, tmp_path: Path) -> None:
+    image = tiny_vlm.write_square(tmp_path, "red")
+    assert open_cache(vlm, tmp_path).compute([image]) == 1
+    vlm.save(tmp_path / "saved")
+    assert open_cache(load_vlm(tmp_path / "saved"), tmp_path).compute([image]) == 0
 
 
 def test_a_picture_has_the_same_features_whatever_was_computed_with_it(vlm: Vlm, tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""VQA accuracy over ten annotators, and the two normalisers in use.
+
+An answer scores, for each annotator left out in turn, a third per match among the others, at most 1; the
+mean over annotators. With ten of them 3 matches give 0.9, 2 give 0.6 and 1 gives 0.3.
+"""
+
+import re
+from collections.abc import Sequence
+
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
+} | {"none": "0"}  # fmt: skip
+_ARTICLES = frozenset({"a", "an", "the"})
+
+# The official pattern reads "(?!<=\d)" where "(?<!\d)" was meant; what is left of it ignores the digit before.
+_PERIOD = re.compile(r"\.(?!\d)")
+# re.UNICODE stands where re.sub takes the count, and its value is 32.
+_MAX_PERIODS = 32
+_DIGITS_WITH_COMMA = re.compile(r"\d,\d")
+
+_CONTRACTED = """
+    ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
+    he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't mightn't've might've mustn't must've needn't not've
+    o'clock oughtn't 'ow's'at shan't she'd've should've shouldn't shouldn't've somebody'd've somebody'll somebody's
+    someone'd someone'd've someone'll someone's something'd something'd've something'll that's there'd there'd've
+    there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's
+    what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've
+    wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
+""".split()
+
+
+def _list_contractions() -> dict[str, str]:
+    """Return the official table by its regularity: each wrong form lacks one apostrophe of the right one."""
+    table = {
+        word[:position] + word[position + 1 :]: word
+        for word in _CONTRACTED
+        for position, char in enumerate(word)
+        if char == "'"
+    }
+    # The official table has these three otherwise.
+    del table["someoned"], table["somethingd"]
+    return table | {"someoned": "someone'd", "somebody'd": "somebodyd"}
+
+
+_CONTRACTIONS = _list_contractions()
+
+
+def process_punctuation(text: str) -> str:
+    """Drop punctuation that touches a space, replace the rest by spaces, drop full stops not before a digit.
+
+    A comma between digits anywhere has all punctuation dropped instead of replaced.
+    """
+    drop_all = _DIGITS_WITH_COMMA.search(text) is not None
+    result = text
+    for char in _PUNCTUATION:
+        touches_space = char + " " in text or " " + char in text
+        result = result.replace(char, "" if touches_space or drop_all else " ")
+    return _PERIOD.sub("", result, count=_MAX_PERIODS)
+
+
+def process_digit_article(text: str) -> str:
+    """Lower the case, write number words as digits, drop articles, restore apostrophes; one space between words."""
+    words = (_NUMBERS.get(word, word) for word in text.lower().split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
+
+
+def normalize_vqa(text: str) -> str:
+    """Return the answer as the official VQA evaluation compares it, where it normalises at all."""
+    return process_digit_article(process_punctuation(_unfold(text)))
+
+
+def normalize_evalai(text: str) -> str:
+    """Return the answer as EvalAI, m4c and LLaVA compare and submit it."""
+    plain = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
+    return process_digit_article(process_punctuation(_unfold(plain)))
+
+
+def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
+    """Return the official VQA accuracy: both sides are normalised only when the annotators differ.
+
+    Raises: ValueError without annotations.
+    """
+    given = _unfold(answer)
+    expected = [_unfold(text) for text in annotations]
+    if len(set(expected)) > 1:
+        given = process_digit_article(process_punctuation(given))
+        expected = [process_digit_article(process_punctuation(text)) for text in expected]
+    return _leave_one_out(given, expected)
+
+
+def evalai_accuracy(answer: str, annotations: Sequence[str]) -> float:
+    """Return the accuracy of EvalAI, m4c and LLaVA: both sides are always normalised.
+
+    Raises: ValueError without annotations.
+    """
+    return _leave_one_out(normalize_evalai(answer), [normalize_evalai(text) for text in annotations])
+
+
+def _unfold(text: str) -> str:
+    return text.replace("\n", " ").replace("\t", " ").strip()
+
+
+def _leave_one_out(answer: str, annotations: Sequence[str]) -> float:
+    if not annotations:
+        raise ValueError("VQA accuracy needs annotators' answers, got none")
+    num_matches = sum(text == answer for text in annotations)
+    shares = [min(1.0, (num_matches - (text == answer)) / 3) for text in annotations]
+    return sum(shares) / len(shares)
