@@ -3,19 +3,14 @@
 python -m benchmarks             all, into benchmarks/results/<date>-<commit>.json
 """
 
-import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
-COMMAND = [sys.executable, "-m", "stablellava.cli"]
+from benchmarks.recording import COMMAND, describe_run, keep_result
+
 REPEATS = 3
 
 
@@ -49,21 +44,12 @@ MEASURES: dict[str, tuple[Callable[[], float], int]] = {
 
 
 def main() -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
-    result = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit.stdout.strip(),
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
-        "measures": {},
-    }
+    result = {**describe_run(), "measures": {}}
     for name, (measure, repeats) in MEASURES.items():
         times = [round(measure(), 3) for _ in range(repeats)]
         result["measures"][name] = {"times": times, "smallest": min(times)}
         print(f"{name}: {min(times):.2f} (of {repeats})")
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{result['date']}-{result['commit']}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(path)
+    print(keep_result(result["commit"], result))
 
 
 if __name__ == "__main__":

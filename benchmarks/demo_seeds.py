@@ -7,15 +7,12 @@ A seed whose run is complete is not run again. Figures are copied from ``stablel
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import COMMAND, RESULTS
+from benchmarks.recording import COMMAND, describe_run, keep_result
 
 
 def run_demo(seed: int, runs: Path, photos: Path | None, overrides: list[str]) -> dict[str, Any]:
@@ -38,18 +35,12 @@ def main() -> None:
     parser.add_argument("--name", default="demo")
     parser.add_argument("--set", action="append", default=[], help="An override, as training.align.method=gradient.")
     options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
     result = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit.stdout.strip(),
+        **describe_run(),
         "command": f"stablellava demo --seed N {' '.join(options.set)}".strip(),
-        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
         "seeds": {str(seed): run_demo(seed, options.runs, options.photos, options.set) for seed in options.seeds},
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{result['date']}-{options.name}-seeds.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    print(keep_result(f"{options.name}-seeds", result))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "stablellava.cli"]
+from benchmarks.recording import COMMAND
+
 SAMPLES = ["synthesis.samples_per_capability=60"]
 STAGES = ["training.instruct.num_samples=160", "training.instruct.save_every_steps=4"]
 
