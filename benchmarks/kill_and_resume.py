@@ -21,16 +21,21 @@ from pathlib import Path
 
 from benchmarks.recording import COMMAND
 
-SAMPLES = ["synthesis.samples_per_capability=60"]
-STAGES = ["training.instruct.num_samples=160", "training.instruct.save_every_steps=4"]
+SMALL = [
+    "synthesis.samples_per_capability=60",
+    "training.instruct.num_samples=160",
+    "training.instruct.save_every_steps=4",
+]
 
 
 def verbs_of(job: str, run: Path) -> list[list[str]]:
     """Return the command lines of a job on one run directory."""
-    common = ["--preset", "demo", "--run", str(run), *SAMPLES, *STAGES]
+    common = ["--preset", "demo", "--run", str(run)]
     if job == "synthesize":
         return [[*COMMAND, "synthesize", *common]]
-    return [[*COMMAND, "train", "--stage", stage, *common] for stage in ("align", "instruct")]
+    if job == "prepare":
+        return [[*COMMAND, "synthesize", *common, *SMALL]]
+    return [[*COMMAND, "train", "--stage", stage, *common, *SMALL] for stage in ("align", "instruct")]
 
 
 def run_through(commands: list[list[str]], kill_after: float | None = None) -> bool:
@@ -67,7 +72,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         whole, killed = Path(scratch, "whole"), Path(scratch, "killed")
         if options.job == "train":
-            run_through(verbs_of("synthesize", whole))
+            run_through(verbs_of("prepare", whole))
             shutil.copytree(whole, killed)
         started = time.monotonic()
         run_through(verbs_of(options.job, whole))
@@ -75,8 +80,8 @@ def main() -> int:
         moments = random.Random(options.seed)
         done, num_kills = False, 0
         while num_kills < options.kills and not done:
-            # A resumed run has less left to do, so later moments are drawn from what is likely left.
-            moment = moments.uniform(0.1, 0.9) * seconds / (1 + num_kills / 2)
+            # What one life gets done, the next need not do: together they last about as long as the whole run.
+            moment = moments.uniform(0.5, 2.0) * seconds / options.kills
             done = run_through(verbs_of(options.job, killed), moment)
             num_kills += not done
             print(f"kill {num_kills} after {moment:.1f} s" if not done else "ended before the next kill", flush=True)
