@@ -4,6 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability, FormKind, Keyword
@@ -78,7 +79,7 @@ class Planner:
 
     def _request(self, round_index: int, slot: int, keyword: str, setting: str, position: int) -> DraftRequest:
         form = self.forms[position % len(self.forms)] if self.forms else None
-        purpose = "evaluate" if form else "train"
+        purpose: Literal["train", "evaluate"] = "evaluate" if form else "train"
         found = self.capability.find_keyword(keyword)
         assert found is not None
         draft_id = hash_id(self.seed, purpose, self.capability.name, round_index, slot, keyword, setting, form)
@@ -88,7 +89,7 @@ class Planner:
             capability=self.capability,
             keyword=found,
             setting=setting,
-            purpose="evaluate" if form else "train",
+            purpose=purpose,
             form=form,
             prompt_exemplars=self.capability.prompt_exemplars,
             dialogue_exemplars=self.capability.dialogue_exemplars,

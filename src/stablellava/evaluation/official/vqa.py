@@ -9,9 +9,19 @@ from collections.abc import Sequence
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBERS = {
-    word: str(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
-} | {"none": "0"}  # fmt: skip
+    "none": "0",
+    "zero": "0",
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+}
 _ARTICLES = frozenset({"a", "an", "the"})
 
 # The official pattern reads "(?!<=\d)" where "(?<!\d)" was meant; what is left of it ignores the digit before.
@@ -28,20 +38,19 @@ _CONTRACTED = """
     there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's
     what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've
     wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
-""".split()
+"""
 
 
 def _list_contractions() -> dict[str, str]:
     """Return the official table by its regularity: each wrong form lacks one apostrophe of the right one."""
     table = {
         word[:position] + word[position + 1 :]: word
-        for word in _CONTRACTED
+        for word in _CONTRACTED.split()
         for position, char in enumerate(word)
         if char == "'"
     }
-    # The official table has these three otherwise.
-    del table["someoned"], table["somethingd"]
-    return table | {"someoned": "someone'd", "somebody'd": "somebodyd"}
+    # The one entry that takes an apostrophe away.
+    return table | {"somebody'd": "somebodyd"}
 
 
 _CONTRACTIONS = _list_contractions()
