@@ -61,14 +61,16 @@ def mean_interval(name: str, scores: Iterable[GroupedScore]) -> Interval | None:
     for position, item in enumerate(scores):
         if item.score.value is not None:
             values.append(item.score.value)
-            # A cluster name is never a tuple's text, so unnamed items cannot fall into a named cluster.
+            # A null byte keeps unnamed items out of named clusters.
             clusters.setdefault(item.cluster or f"\0{position}", []).append(item.score.value)
     if not values:
         return None
-    if set(values) <= {0.0, 1.0} and (len(clusters) == len(values) or len(set(values)) == 1):
-        # All right or all wrong: a bootstrap would collapse to a point, so clusters count as items.
-        num_right = len(clusters) if values[0] else 0
-        return wilson_interval(int(sum(values)) if len(clusters) == len(values) else num_right, len(clusters))
+    if set(values) <= {0.0, 1.0}:
+        if len(clusters) == len(values):
+            return wilson_interval(values.count(1.0), len(values))
+        if len(set(values)) == 1:
+            # All right or all wrong: a bootstrap would collapse to a point, so clusters count as items.
+            return wilson_interval(len(clusters) if values[0] else 0, len(clusters))
     rows = [(sum(cluster), float(len(cluster))) for cluster in clusters.values()]
     return bootstrap_totals(name, rows, lambda totals: totals[:, 0] / totals[:, 1])
 

@@ -1,0 +1,94 @@
+"""LLaVA-Bench in the wild: a judge scores the reference and the model's answer, the reference always first."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stablellava.core.score import ItemScore, TaskReport
+from stablellava.evaluation.official.aggregating import bootstrap_totals, report_figure
+
+_NUM_SCORES = 2
+
+
+@dataclass(frozen=True)
+class Review:
+    """What the judge said of one question."""
+
+    question_id: str
+    category: str
+    """ "conv", "detail" or "complex"."""
+    review: str | None
+    """The judge's reply; None when the call failed."""
+    image: str = ""
+    """Questions on one image are resampled together."""
+    why_unscored: str = ""
+
+
+def parse_score(review: str) -> tuple[float, float] | None:
+    """Return the scores of reference and model from the reply's first line, None if there are not exactly two.
+
+    Every single space parts, and a comma is a space: "8,9" and "8 9" are read, "8, 9" is not.
+    """
+    parts = review.split("\n")[0].replace(",", " ").split(" ")
+    if len(parts) != _NUM_SCORES:
+        return None
+    try:
+        reference, model = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return None if math.isnan(reference) or math.isnan(model) else (reference, model)
+
+
+def relative_score(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return 100 x mean of the model over mean of the reference, rounded where the official summary rounds.
+
+    Raises: ValueError without pairs, or if the reference's mean is 0.
+    """
+    if not pairs:
+        raise ValueError("a relative score needs at least one pair of scores")
+    reference, model = (round(float(mean), 3) for mean in np.asarray(pairs, dtype=np.float64).mean(axis=0))
+    if reference == 0:
+        raise ValueError(f"the reference's mean score is 0 over {len(pairs)} pairs; nothing is relative to it")
+    return round(model / reference * 100, 1)
+
+
+def score_review(review: Review) -> ItemScore:
+    """Return the model's score of one review, unscored where the call failed or the reply holds no pair."""
+    if review.review is None:
+        return ItemScore(item_id=review.question_id, value=None, why=review.why_unscored or "no review")
+    pair = parse_score(review.review)
+    if pair is None:
+        first_line = review.review.split("\n")[0]
+        return ItemScore(item_id=review.question_id, value=None, why=f"no pair of scores in {first_line[:80]!r}")
+    return ItemScore(item_id=review.question_id, value=pair[1], parsed=f"{pair[0]:g} {pair[1]:g}")
+
+
+def report_llavabench(name: str, reviews: Sequence[Review]) -> tuple[TaskReport, ...]:
+    """Return the relative score (1.0: as good as the reference, unrounded) per category and of all."""
+    categories = sorted({review.category for review in reviews})
+    groups = [(name, list(reviews))]
+    groups.extend((f"{name}/{key}", [review for review in reviews if review.category == key]) for key in categories)
+    return tuple(_report_group(key, members) for key, members in groups)
+
+
+def _report_group(name: str, reviews: Sequence[Review]) -> TaskReport:
+    rows: dict[str, tuple[float, float]] = {}
+    for place, review in enumerate(reviews):
+        pair = parse_score(review.review) if review.review is not None else None
+        if pair is not None:
+            key = review.image or f"\0{place}"
+            reference, model = rows.get(key, (0.0, 0.0))
+            rows[key] = (reference + pair[0], model + pair[1])
+    scores = [score_review(review) for review in reviews]
+    has_reference = sum(reference for reference, _ in rows.values()) != 0
+    figure = bootstrap_totals(name, list(rows.values()), _divide) if has_reference else None
+    return report_figure(name, scores, figure)
+
+
+def _divide(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: NDArray[np.float64] = totals[:, 1] / totals[:, 0]
+    return ratio

@@ -1,0 +1,188 @@
+"""MME: two yes/no questions an image; accuracy over questions plus accuracy over images, in points.
+
+Reports named ``.../acc`` and ``.../acc+`` are shares; ``.../score`` are points: up to 200 a subtask, 2000 for
+Perception, 800 for Cognition. What papers quote as "MME" is Perception alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stablellava.core.errors import RecordError
+from stablellava.core.score import ItemScore, TaskReport
+from stablellava.evaluation.official.aggregating import (
+    GroupedScore,
+    bootstrap_totals,
+    mean_interval,
+    report_figure,
+    resample_totals,
+)
+from stablellava.evaluation.scoring import UNPARSED
+from stablellava.evaluation.statistics import Interval
+
+PERCEPTION = (
+    "existence",
+    "count",
+    "position",
+    "color",
+    "posters",
+    "celebrity",
+    "scene",
+    "landmark",
+    "artwork",
+    "OCR",
+)
+COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+
+_NUM_CHARACTERS = 4
+_PERCENTILES = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A line of a subtask's answer file."""
+
+    subtask: str
+    image: str
+    question: str
+    answer: str
+    """ "Yes" or "No"."""
+    text: str | None
+    """What the model said; None when it could not be asked."""
+    why_unscored: str = ""
+
+
+@dataclass(frozen=True)
+class _Image:
+    first: ItemScore
+    second: ItemScore
+
+    @property
+    def scores(self) -> tuple[ItemScore, ItemScore]:
+        return self.first, self.second
+
+    @property
+    def is_scored(self) -> bool:
+        return all(score.value is not None for score in self.scores)
+
+    @property
+    def num_right(self) -> int:
+        return sum(score.value == 1 for score in self.scores)
+
+
+def parse_pred_ans(text: str) -> Literal["yes", "no", "other"]:
+    """Return what the first four characters, in lower case, contain; "yes" is looked for first."""
+    prefix = text.lower()[:_NUM_CHARACTERS]
+    if "yes" in prefix:
+        return "yes"
+    return "no" if "no" in prefix else "other"
+
+
+def score_question(question: Question) -> ItemScore:
+    """Return whether the answer is right; "other" is wrong.
+
+    Raises: RecordError if the right answer is neither yes nor no.
+    """
+    item_id = f"{question.subtask}/{question.image}/{question.question}"
+    expected = question.answer.lower()
+    if expected not in ("yes", "no"):
+        raise RecordError(f"MME {item_id!r} has the answer {question.answer!r}; it is Yes or No")
+    if question.text is None:
+        return ItemScore(item_id=item_id, value=None, why=question.why_unscored or "no answer")
+    parsed = parse_pred_ans(question.text)
+    why = UNPARSED if parsed == "other" else ""
+    return ItemScore(item_id=item_id, value=float(parsed == expected), parsed=parsed, why=why)
+
+
+def report_mme(name: str, questions: Sequence[Question]) -> tuple[TaskReport, ...]:
+    """Return acc, acc+ and score per subtask, and the scores of Perception and Cognition.
+
+    An image with an unscored question counts for acc with its other question, but not for acc+. A total is
+    there only if all its subtasks have a score.
+
+    Raises: RecordError if the questions of a subtask are not pairs on one image.
+    """
+    images = _pair_up(questions)
+    reports = [report for subtask in images for report in _report_subtask(f"{name}/{subtask}", images[subtask])]
+    for group, subtasks in (("Perception", PERCEPTION), ("Cognition", COGNITION)):
+        if set(subtasks) <= set(images):
+            reports.append(_report_total(f"{name}/{group}/score", name, {key: images[key] for key in subtasks}))
+    return tuple(reports)
+
+
+def _pair_up(questions: Sequence[Question]) -> dict[str, list[_Image]]:
+    by_subtask: dict[str, list[Question]] = {}
+    for question in questions:
+        by_subtask.setdefault(question.subtask, []).append(question)
+    images: dict[str, list[_Image]] = {}
+    for subtask, asked in by_subtask.items():
+        if len(asked) % 2:
+            raise RecordError(f"MME subtask {subtask!r} has {len(asked)} questions; it takes two an image")
+        images[subtask] = []
+        for first, second in zip(asked[::2], asked[1::2], strict=True):
+            if first.image != second.image:
+                raise RecordError(
+                    f"MME subtask {subtask!r} pairs images {first.image!r} and {second.image!r}; "
+                    "the two questions on an image stand one after the other"
+                )
+            images[subtask].append(_Image(score_question(first), score_question(second)))
+    return images
+
+
+def _report_subtask(name: str, images: Sequence[_Image]) -> tuple[TaskReport, ...]:
+    grouped = [GroupedScore(score, cluster=str(place)) for place, image in enumerate(images) for score in image.scores]
+    scores = [item.score for item in grouped]
+    both = [
+        ItemScore(
+            item_id=image.first.item_id,
+            value=float(image.num_right == len(image.scores)) if image.is_scored else None,
+            why=UNPARSED if any(score.why == UNPARSED for score in image.scores) else "",
+        )
+        for image in images
+    ]
+    accuracy_plus = mean_interval(f"{name}/acc+", [GroupedScore(score) for score in both])
+    points = None
+    if accuracy_plus:
+        points = bootstrap_totals(f"{name}/score", _tabulate(images), _count_points)
+    return (
+        report_figure(f"{name}/acc", scores, mean_interval(f"{name}/acc", grouped)),
+        report_figure(f"{name}/acc+", both, accuracy_plus),
+        report_figure(f"{name}/score", scores, points),
+    )
+
+
+def _report_total(name: str, prefix: str, images: dict[str, list[_Image]]) -> TaskReport:
+    """Return the sum of the subtasks' points; subtasks are resampled apart from each other."""
+    scores = [score for members in images.values() for image in members for score in image.scores]
+    if not all(any(image.is_scored for image in members) for members in images.values()):
+        return report_figure(name, scores, None)
+    tables = {subtask: np.asarray(_tabulate(members), dtype=np.float64) for subtask, members in images.items()}
+    value = sum(float(_count_points(table.sum(axis=0, keepdims=True))[0]) for table in tables.values())
+    resampled = np.sum(
+        [_count_points(resample_totals(f"{prefix}/{subtask}/score", table)) for subtask, table in tables.items()],
+        axis=0,
+    )
+    low, high = np.nanpercentile(resampled, _PERCENTILES)
+    return report_figure(name, scores, Interval(value, float(low), float(high)))
+
+
+def _tabulate(images: Sequence[_Image]) -> list[tuple[float, ...]]:
+    """Return a row an image: right answers, scored questions, both right, scored in full."""
+    return [
+        (
+            float(image.num_right),
+            float(sum(score.value is not None for score in image.scores)),
+            float(image.is_scored and image.num_right == len(image.scores)),
+            float(image.is_scored),
+        )
+        for image in images
+    ]
+
+
+def _count_points(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        points: NDArray[np.float64] = 100 * totals[:, 0] / totals[:, 1] + 100 * totals[:, 2] / totals[:, 3]
+    return points

@@ -1,0 +1,152 @@
+"""POPE: is an object in the image? Whatever is not a clear no counts as yes."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stablellava.core.errors import RecordError
+from stablellava.core.score import ItemScore, TaskReport
+from stablellava.evaluation.official.aggregating import bootstrap_totals, report_figure
+from stablellava.evaluation.scoring import UNPARSED
+from stablellava.evaluation.statistics import Interval
+
+_NEGATIONS = frozenset({"No", "not", "no"})
+_YES = re.compile(r"\byes\b", re.IGNORECASE)
+_NUM_OUTCOMES = 4
+
+Totals = NDArray[np.float64]
+Statistic = Callable[[Totals], Totals]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with what was answered."""
+
+    question_id: str
+    category: str
+    """The split: "random", "popular" or "adversarial"."""
+    image: str
+    label: str
+    """ "yes" or "no"."""
+    text: str | None
+    """What the model said; None when it could not be asked."""
+    why_unscored: str = ""
+
+
+def parse_answer(text: str) -> Literal["yes", "no"]:
+    """Return "no" if "No", "no" or "not" is a word of the first sentence, else "yes".
+
+    Words are what single spaces part, commas dropped: "NO", "No!" and "no" before a newline are a yes.
+    """
+    words = text.split(".")[0].replace(",", "").split(" ")
+    return "no" if _NEGATIONS.intersection(words) else "yes"
+
+
+def score_question(question: Question) -> ItemScore:
+    """Return whether the answer is right; a yes by default alone has UNPARSED as its ``why``.
+
+    Raises: RecordError if the label is neither yes nor no.
+    """
+    if question.label not in ("yes", "no"):
+        raise RecordError(f"POPE question {question.question_id!r} has label {question.label!r}; it is yes or no")
+    if question.text is None:
+        return ItemScore(item_id=question.question_id, value=None, why=question.why_unscored or "no answer")
+    parsed = parse_answer(question.text)
+    is_default = parsed == "yes" and not _YES.search(question.text)
+    return ItemScore(
+        item_id=question.question_id,
+        value=float(parsed == question.label),
+        parsed=parsed,
+        why=UNPARSED if is_default else "",
+    )
+
+
+def report_pope(name: str, questions: Sequence[Question]) -> tuple[TaskReport, ...]:
+    """Return accuracy, precision, recall, F1 and yes ratio of each split and of all questions, and ``mean_f1``.
+
+    ``mean_f1`` over the splits is LLaVA's headline, ``all/f1`` that of VLMEvalKit and lmms-eval. Intervals
+    resample images. Where nothing was answered yes there is no precision; F1 is then 0.
+    """
+    splits: dict[str, list[Question]] = {}
+    for question in questions:
+        splits.setdefault(question.category, []).append(question)
+    names = sorted(splits)
+    reports = [report for split in names for report in _report_split(f"{name}/{split}", splits[split])]
+    reports.extend(_report_split(f"{name}/all", questions))
+    headline = _resample(f"{name}/mean_f1", _count_outcomes(questions, names), _mean_f1)
+    reports.append(report_figure(f"{name}/mean_f1", [score_question(question) for question in questions], headline))
+    return tuple(reports)
+
+
+def _report_split(name: str, questions: Sequence[Question]) -> list[TaskReport]:
+    scores = [score_question(question) for question in questions]
+    table = _count_outcomes(questions, [None])
+    return [
+        report_figure(f"{name}/{metric}", scores, _resample(f"{name}/{metric}", table, statistic))
+        for metric, statistic in _METRICS.items()
+    ]
+
+
+def _count_outcomes(questions: Sequence[Question], splits: Sequence[str | None]) -> list[list[float]]:
+    """Return a row an image: true and false positives, true and false negatives, for each split (None: any)."""
+    rows: dict[str, list[float]] = {}
+    for question in questions:
+        score = score_question(question)
+        if score.value is None:
+            continue
+        row = rows.setdefault(question.image, [0.0] * (_NUM_OUTCOMES * len(splits)))
+        split = 0 if splits == [None] else splits.index(question.category)
+        outcome = (0 if score.value else 1) if score.parsed == "yes" else (2 if score.value else 3)
+        row[_NUM_OUTCOMES * split + outcome] += 1
+    return list(rows.values())
+
+
+def _resample(name: str, rows: Sequence[Sequence[float]], statistic: Statistic) -> Interval | None:
+    """Return the figure, None if it is undefined."""
+    if not rows:
+        return None
+    with np.errstate(invalid="ignore"):
+        figure = bootstrap_totals(name, rows, statistic)
+    return None if math.isnan(figure.value) else figure
+
+
+def _accuracy(totals: Totals) -> Totals:
+    accuracy: Totals = (totals[:, 0] + totals[:, 2]) / totals.sum(axis=1)
+    return accuracy
+
+
+def _precision(totals: Totals) -> Totals:
+    return totals[:, 0] / (totals[:, 0] + totals[:, 1])
+
+
+def _recall(totals: Totals) -> Totals:
+    return totals[:, 0] / (totals[:, 0] + totals[:, 3])
+
+
+def _f1(totals: Totals) -> Totals:
+    return 2 * totals[:, 0] / (2 * totals[:, 0] + totals[:, 1] + totals[:, 3])
+
+
+def _yes_ratio(totals: Totals) -> Totals:
+    ratio: Totals = (totals[:, 0] + totals[:, 1]) / totals.sum(axis=1)
+    return ratio
+
+
+def _mean_f1(totals: Totals) -> Totals:
+    splits = np.split(totals, totals.shape[1] // _NUM_OUTCOMES, axis=1)
+    mean: Totals = np.mean([_f1(split) for split in splits], axis=0)
+    return mean
+
+
+_METRICS: dict[str, Statistic] = {
+    "accuracy": _accuracy,
+    "precision": _precision,
+    "recall": _recall,
+    "f1": _f1,
+    "yes_ratio": _yes_ratio,
+}

@@ -1,0 +1,21 @@
+"""VizWiz VQA."""
+
+from collections.abc import Sequence
+
+from stablellava.core.score import ItemScore
+from stablellava.evaluation.official.vqa import evalai_accuracy, normalize_evalai, normalize_vqa, vqa_accuracy
+
+
+def score_vizwiz(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
+    """Return the official VQA accuracy of an answer."""
+    return ItemScore(item_id=item_id, value=vqa_accuracy(text, annotations), parsed=normalize_vqa(text))
+
+
+def score_vizwiz_evalai(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
+    """Return the accuracy with both sides always normalised, as LLaVA submits and lmms-eval scores."""
+    return ItemScore(item_id=item_id, value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
+
+
+def submission_answer(text: str) -> str:
+    """Return the answer as LLaVA's script writes it into the upload."""
+    return normalize_evalai(text)
