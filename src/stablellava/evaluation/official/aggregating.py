@@ -4,6 +4,7 @@ An item that could not be scored is left out of the figure and counted; an item 
 read counts as the official rule has it, and is counted as well.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -76,21 +77,29 @@ def mean_interval(name: str, scores: Iterable[GroupedScore]) -> Interval | None:
 
 
 def bootstrap_totals(
-    name: str, rows: Sequence[Sequence[float]], statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    name: str,
+    rows: Sequence[Sequence[float]],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    upper: float | None = None,
 ) -> Interval:
     """Return a figure of column totals with its percentile interval.
 
     ``statistic`` maps totals [resamples, columns] to figures [resamples]. Rows are resampled as counts over
-    the distinct ones. Resamples whose figure is undefined (nan) are left out.
+    the distinct ones. Resamples whose figure is undefined (nan) are left out. For figures from 0 to ``upper``
+    the interval is never a point at either end: Wilson's over the rows that have a figure stands in.
     """
     table = np.asarray(rows, dtype=np.float64)
     value = float(statistic(table.sum(axis=0, keepdims=True))[0])
     figures = statistic(resample_totals(name, table))
     defined = figures[~np.isnan(figures)]
-    if not len(defined):
+    if math.isnan(value) or not len(defined):
         return Interval(value, value, value)
-    low, high = np.percentile(defined, _PERCENTILES)
-    return Interval(value, float(low), float(high))
+    low, high = (float(bound) for bound in np.percentile(defined, _PERCENTILES))
+    if low == high and upper is not None and value in (0.0, upper):
+        num_rows = int(np.count_nonzero(~np.isnan(statistic(table))))
+        share = wilson_interval(num_rows if value else 0, num_rows)
+        return Interval(value, upper * share.low, upper * share.high)
+    return Interval(value, low, high)
 
 
 def resample_totals(name: str, table: NDArray[np.float64]) -> NDArray[np.float64]:

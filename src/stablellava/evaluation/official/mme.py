@@ -38,6 +38,7 @@ PERCEPTION = (
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 
 _NUM_CHARACTERS = 4
+_MAX_POINTS = 200.0
 _PERCENTILES = (2.5, 97.5)
 
 
@@ -146,7 +147,7 @@ def _report_subtask(name: str, images: Sequence[_Image]) -> tuple[TaskReport, ..
     accuracy_plus = mean_interval(f"{name}/acc+", [GroupedScore(score) for score in both])
     points = None
     if accuracy_plus:
-        points = bootstrap_totals(f"{name}/score", _tabulate(images), _count_points)
+        points = bootstrap_totals(f"{name}/score", _tabulate(images), _count_points, _MAX_POINTS)
     return (
         report_figure(f"{name}/acc", scores, mean_interval(f"{name}/acc", grouped)),
         report_figure(f"{name}/acc+", both, accuracy_plus),

@@ -111,7 +111,7 @@ def _resample(name: str, rows: Sequence[Sequence[float]], statistic: Statistic) 
     if not rows:
         return None
     with np.errstate(invalid="ignore"):
-        figure = bootstrap_totals(name, rows, statistic)
+        figure = bootstrap_totals(name, rows, statistic, upper=1.0)
     return None if math.isnan(figure.value) else figure
 
 

@@ -44,9 +44,17 @@ def test_fractional_scores_are_bootstrapped_and_repeatable() -> None:
 
 
 def test_undefined_resamples_are_left_out() -> None:
+    rows = [(1.0, 1.0), (1.0, 2.0), (0.0, 0.0)]
     with np.errstate(invalid="ignore"):
-        figure = bootstrap_totals("r", [(1.0, 1.0), (0.0, 0.0)], lambda totals: totals[:, 0] / totals[:, 1])
-    assert figure == (1.0, 1.0, 1.0)
+        figure = bootstrap_totals("r", rows, lambda totals: totals[:, 0] / totals[:, 1])
+    assert figure == pytest.approx((2 / 3, 0.5, 1.0))
+
+
+def test_a_figure_at_its_end_has_an_interval_over_the_rows_behind_it() -> None:
+    rows = [(1.0, 1.0), (2.0, 2.0), (0.0, 0.0)]
+    with np.errstate(invalid="ignore"):
+        figure = bootstrap_totals("r", rows, lambda totals: 200 * totals[:, 0] / totals[:, 1], upper=200.0)
+    assert figure == pytest.approx((200.0, 200 * wilson_interval(2, 2).low, 200.0))
 
 
 def test_groups_are_reported_after_the_whole_in_sorted_order() -> None:
