@@ -46,13 +46,13 @@ class TaskReport(Record):
 
     name: str
     value: float | None
-    """Mean of the scored items, 0 to 1; None when nothing was scored."""
+    """Mean of the scored items, 0 to 1, or points where the benchmark counts in points (MME); None: nothing scored."""
     ci_low: float | None
     ci_high: float | None
     num_items: int
     num_unscored: int = 0
     num_unparsed: int = 0
-    """Scored as wrong because no answer could be read out of the text."""
+    """No answer could be read out of the text; wrong, unless the benchmark's own rule says what it then counts as."""
 
 
 class EvalLogEntry(Record):
