@@ -177,7 +177,9 @@ def test_a_full_disk_gives_one_clear_message_and_the_run_goes_on_later(tmp_path:
 
 def test_ctrl_c_ends_all_processes_without_noise_and_the_run_goes_on(tmp_path: Path) -> None:
     layout = RunLayout(tmp_path / "run")
-    process = start_driver(tmp_path, layout.root, {"seconds_per_picture": 0.03})
+    # A shell starts background jobs deaf to Ctrl-C, and so would this test be in one.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = start_driver(tmp_path, layout.root, {"seconds_per_picture": 0.03}, prelude=listen)
     while not list(layout.root.rglob("*.png")):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)

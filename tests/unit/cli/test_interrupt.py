@@ -5,8 +5,11 @@ import sys
 import time
 from pathlib import Path
 
+# A shell starts background jobs deaf to Ctrl-C, and so would the tests be that run in one.
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 COMMAND = [
-    sys.executable, "-c", "from stablellava.cli import main; main()", "synthesize", "--preset", "quick", "--run", "run",
+    sys.executable, "-c", f"{LISTEN}; from stablellava.cli import main; main()",
+    "synthesize", "--preset", "quick", "--run", "run",
     "synthesis.painter.backend=fake-painter", "synthesis.capabilities=animal", "synthesis.num_workers=2",
     "synthesis.samples_per_capability=2000", "synthesis.size_px=64",
 ]  # fmt: skip
