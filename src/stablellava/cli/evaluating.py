@@ -78,7 +78,7 @@ def _ask_all(model: Path, suite: str, checked: "Suite", layout: "RunLayout", ove
         model,
         settings.max_new_tokens,
         settings.batch_size,
-        feature_dir=layout.root / "features",
+        feature_dir=layout.features_dir,
         num_threads=config.training.num_threads,
     )
     with show_progress(f"evaluate {suite}") as bar:

@@ -83,7 +83,7 @@ def _evaluate(
         settings.max_new_tokens,
         settings.batch_size,
         # Both stages look through the same frozen tower.
-        feature_dir=layout.root / "features",
+        feature_dir=layout.features_dir,
         num_threads=config.training.num_threads,
     )
     return evaluate_suite(
