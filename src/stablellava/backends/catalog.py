@@ -8,7 +8,7 @@ from typing import Any, Literal
 from stablellava.core.errors import BackendMissing, ConfigError
 from stablellava.core.suggesting import suggest_name
 
-Kind = Literal["writer", "painter"]
+Kind = Literal["writer", "chat", "painter", "scorer"]
 ENTRY_POINT_GROUP = "stablellava.backends"
 
 _BUILT_IN: dict[str, str] = {

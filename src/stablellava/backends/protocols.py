@@ -8,6 +8,7 @@ arguments. Nothing is inherited: a class that has the methods is a backend.
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.draft import Draft, DraftRefusal, DraftRequest
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
 from stablellava.core.score import Answer, EvalItem
@@ -26,6 +27,31 @@ class Writer(Protocol):
 
     def write(self, requests: Sequence[DraftRequest]) -> list[Draft | DraftRefusal]:
         """Return one result per request, in their order; the same request gives the same result."""
+        ...
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Answers one chat request at a time, many at once (kind "chat"): a wire, or a model in this process."""
+
+    name: str
+    max_in_flight: int
+    """How many calls a caller should keep open; the model itself decides how many of them are sent."""
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same request could give another answer; part of a run's fingerprint."""
+        ...
+
+    async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
+        """Return the answer, or why this one request has none.
+
+        Raises: BackendFailed when no request can be answered (wrong key, no credit, server gone).
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and weights."""
         ...
 
 

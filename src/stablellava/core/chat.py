@@ -1,0 +1,59 @@
+"""What is asked of a chat model, and what it says. Images are encoded pictures, never paths."""
+
+from typing import Any, Literal
+
+from stablellava.core.draft import CallStamp
+from stablellava.core.ids import hash_id
+from stablellava.core.record import Record
+
+
+class ChatMessage(Record):
+    """One message; its images stand before its text."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    images: tuple[bytes, ...] = ()
+    """Encoded PNG, JPEG or WebP."""
+
+
+class ChatRequest(Record):
+    """One call, fixed before any model is asked."""
+
+    request_id: str
+    """Names the call in messages and reports; no part of what is sent."""
+    messages: tuple[ChatMessage, ...]
+    json_schema: dict[str, Any] | None = None
+    """What the answer must fit. Sent where the server can hold an answer to it, written out in words where not."""
+    schema_name: str = "answer"
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    seed: int | None = None
+
+    def content_hash(self) -> str:
+        """Return the hash of all that is sent: equal requests share it, whatever their id."""
+        sent = self.model_dump(mode="python", exclude={"request_id", "messages"})
+        messages = [
+            (message.role, message.text, [hash_id(image.hex()) for image in message.images])
+            for message in self.messages
+        ]
+        return hash_id(sent, messages)
+
+
+class ChatReply(Record):
+    """An answer as it came, not yet read."""
+
+    request_id: str
+    text: str
+    finish_reason: str = "stop"
+    """As the server says it: "stop", "length" (cut at max_tokens), "content_filter"."""
+    stamp: CallStamp
+
+
+class ChatFailure(Record):
+    """A call that has no answer after every retry; others may still have one."""
+
+    request_id: str
+    reason: str
+    """Stable identifier, snake case: "timed_out", "server_error", "refused_by_server"."""
+    detail: str = ""
