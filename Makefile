@@ -38,7 +38,7 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV); the first time takes a few minutes.'
-	@$(INSTALL) -e '.[train,diffusers,llamacpp,dedup,hub,xlsx,dev]'
+	@$(INSTALL) -e '.[train,diffusers,llamacpp,dedup,language,hub,xlsx,dev]'
 	@touch $@ $(VENV)/.train
 
 demo: $(VENV)/.train

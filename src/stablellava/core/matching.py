@@ -44,6 +44,8 @@ class Span(NamedTuple):
 
 def split_words(text: str) -> list[str]:
     """Return lower-case words without accents; hyphens and punctuation separate."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
     folded = unicodedata.normalize("NFKD", text.replace("\u2019", "'"))
     bare = "".join(char for char in folded if not unicodedata.combining(char))
     return _WORD.findall(bare.lower())

@@ -7,6 +7,11 @@ from stablellava.core.capability import Keyword
 from stablellava.core.draft import Draft
 from stablellava.core.sample import Painting, Verdict
 
+FUNCTION_WORDS = frozenset(
+    {"a", "an", "the", "of", "on", "in", "at", "with", "and", "to", "for", "from", "by", "under", "out", "into", "next"}
+)
+"""Words of a keyword that say how its things stand to each other, not what they are."""
+
 
 @dataclass(frozen=True)
 class Candidate:

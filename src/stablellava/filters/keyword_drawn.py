@@ -3,11 +3,7 @@
 from stablellava.core.capability import Keyword
 from stablellava.core.matching import contains_phrase, split_words
 from stablellava.core.sample import DrawnFact, Painting, Verdict
-from stablellava.filters.base import Candidate
-
-_FUNCTION_WORDS = frozenset(
-    {"a", "an", "the", "of", "on", "in", "at", "with", "and", "to", "for", "from", "by", "under", "out", "into", "next"}
-)
+from stablellava.filters.base import FUNCTION_WORDS, Candidate
 
 
 class KeywordDrawn:
@@ -55,7 +51,7 @@ def _missing_of_keyword(keyword: Keyword, painting: Painting) -> list[str]:
 
 def _missing_words(phrase: str, drawn: tuple[DrawnFact, ...]) -> list[str]:
     """Return the content words of the phrase that no fact answers to."""
-    words = [word for word in split_words(phrase) if word not in _FUNCTION_WORDS]
+    words = [word for word in split_words(phrase) if word not in FUNCTION_WORDS]
     return [word for word in words if not any(_names(fact, word) for fact in drawn)]
 
 
