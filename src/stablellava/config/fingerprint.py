@@ -5,6 +5,7 @@ can be resumed or skipped. Different: it is another product. Every setting count
 below says why it does not, so a setting added later counts from its first day.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from stablellava.config.tree import RunConfig, StageName
@@ -13,17 +14,35 @@ from stablellava.core.ids import hash_id
 NOT_IN_DATA = {
     "name": "a label for people",
     "synthesis.num_workers": "work is split by shard, and seeds come from ids",
+    "synthesis.limits": "say where to stop, not what to make",
     "training": "happens after the data stand",
     "evaluation": "happens after the data stand",
 }
 NOT_IN_STAGE = {
     "name": "a label for people",
     "synthesis.num_workers": "never changes the data",
+    "synthesis.limits": "never change the data",
     "training.num_threads": "may change the last bits of a sum, not what is computed; a resume may use another machine",
+    "training.speed": "changes the last bits of a sum and how long it takes, not what is computed",
+    "training.watch.spike_factor": "says what to report",
+    "training.watch.report_to": "says where to report",
     "training.align.save_every_steps": "says when to save, not what",
     "training.instruct.save_every_steps": "says when to save, not what",
     "evaluation": "happens after the weights stand",
 }
+NOT_IN_OPTIONS = {
+    "base_url": "the same model may be served elsewhere after a restart",
+    "api_key_env": "says who pays",
+    "api_key_file": "says who pays",
+    "max_in_flight": "speed",
+    "requests_per_minute": "speed",
+    "tokens_per_minute": "speed",
+    "timeout_seconds": "speed",
+    "prices": "what a call costs is no part of its answer",
+}
+"""Options of a backend that say how it is reached, by name; its revision says what it answers."""
+COUNT_WHERE_CHANGED = ("synthesis.drafting",)
+"""Sections younger than the first data: their defaults stand for their absence, so that old products stay known."""
 
 
 def data_fingerprint(config: RunConfig) -> str:
@@ -54,11 +73,18 @@ def _hash_without(product: str, config: RunConfig, excluded: dict[str, str]) -> 
 
 def _counted(config: RunConfig, excluded: dict[str, str]) -> dict[str, Any]:
     leaves = flatten(config.model_dump(mode="json"))
+    defaults = flatten(RunConfig().model_dump(mode="json"))
     return {
         path: value
         for path, value in leaves.items()
-        if not any(path == name or path.startswith(f"{name}.") for name in excluded)
+        if not _lies_in(path, excluded)
+        and not (".options." in path and path.rpartition(".options.")[2].partition(".")[0] in NOT_IN_OPTIONS)
+        and not (_lies_in(path, COUNT_WHERE_CHANGED) and value == defaults.get(path))
     }
+
+
+def _lies_in(path: str, sections: Iterable[str]) -> bool:
+    return any(path == name or path.startswith(f"{name}.") for name in sections)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,6 +26,36 @@ class BackendSettings(Settings):
     options: dict[str, Any] = {}
 
 
+class DraftingSettings(Settings):
+    """How a chat model is asked for drafts. Has no say where the writer is not a chat model."""
+
+    instructions: str = "full"
+    """Which instruction files to send: full, short (for small models), or the path of a folder of one's own."""
+    drafts_per_call: int = Field(default=1, ge=1, le=32)
+    """Drafts of one capability asked for in one call."""
+    max_follow_ups: int = Field(default=2, ge=0, le=8)
+    """Questions and answers that may follow the description."""
+    max_exemplars: int = Field(default=5, ge=0)
+    """Worked examples shown, of those that the pool gives a request."""
+    temperature: float = Field(default=1.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=512, ge=16)
+    """Tokens an answer may have, per draft in the call; what is cut off is asked for again, never completed."""
+    max_attempts: int = Field(default=4, ge=1, le=10)
+    """How often an identical request is sent while the server breaks the schema it was given."""
+    round_size: int | None = Field(default=None, ge=1)
+    """Slots per capability and round, so that later rounds can learn from earlier ones; null: all that are missing."""
+
+
+class SpendingLimits(Settings):
+    """Where one call of the command stops, cleanly. Never changes the data."""
+
+    max_calls: int | None = Field(default=None, ge=0)
+    """Calls sent to a chat model; answers from the cache are free."""
+    max_cost: float | None = Field(default=None, ge=0)
+    """In the currency of the price table."""
+
+
 class SynthesisSettings(Settings):
     """How many samples, of what, by whom, under which checks."""
 
@@ -33,7 +63,11 @@ class SynthesisSettings(Settings):
     samples_per_capability: int = Field(default=240, ge=1)
     """Accepted samples per capability; the run goes on until exactly this many stand."""
     writer: BackendSettings = BackendSettings(backend="grammar")
-    painter: BackendSettings = BackendSettings(backend="openmoji")
+    """A writer (grammar) or a chat model (openai, llamacpp, fake-chat)."""
+    drafting: DraftingSettings = DraftingSettings()
+    limits: SpendingLimits = SpendingLimits()
+    painter: BackendSettings | None = BackendSettings(backend="openmoji")
+    """Null makes drafts without pictures, to be painted by a later run."""
     size_px: int = Field(default=224, ge=32, le=4096)
     """Width and height of the pictures."""
     held_out_share: float = Field(default=0.2, gt=0, lt=1)
@@ -98,11 +132,66 @@ class StageConfig(Settings):
     batch_size: int = Field(default=16, ge=1)
     """Samples per step and device."""
     gradient_accumulation: int = Field(default=1, ge=1)
+    """Batches per step; every supervised token of a step weighs the same, however it is cut into batches."""
+    group_by_length: bool = True
+    """Samples alike in length stand in the same step; False keeps the drawn order."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     max_length: int = Field(default=2048, ge=32)
     """Tokens, image tokens included; longer samples are dropped and reported, never cut."""
     save_every_steps: int = Field(default=0, ge=0)
     """Checkpoints to resume from; 0 saves at the end only."""
+
+
+class SpeedSettings(Settings):
+    """Ways to train faster at the same loss. Each can be turned off; none changes which samples a step holds."""
+
+    cached_features: bool = True
+    """Run the frozen tower once per picture and keep what it says; else in every step, decoded by the workers."""
+    max_cache_gb: float | None = Field(default=None, gt=0)
+    """What cached features may take on disk, 10^9 bytes; the longest unused go first. None: no limit."""
+    answers_only: bool = True
+    """Project to the vocabulary only where an answer's token is predicted."""
+    packing: bool = True
+    """Put the samples of a batch into one row without padding, each attending to itself alone."""
+    attention: Literal["auto", "segments", "block_mask", "flash"] = "auto"
+    """What keeps packed samples apart: a causal pass per sample, a mask, or FlashAttention 2 (auto: if installed)."""
+    row_length: int = Field(default=1024, ge=1)
+    """block_mask only: tokens per row; the mask grows with its square."""
+    num_workers: int = Field(default=0, ge=0)
+    """Processes that decode pictures and build batches; 0 does it between steps."""
+    gradient_checkpointing: bool = False
+    """Keep no activations inside layers but compute them twice: less memory, a third more time."""
+    compile: bool = False
+    """torch.compile the language model's layers; pays on GPUs and long runs (needs attention=block_mask or flash)."""
+    liger: bool = False
+    """Liger kernels (GPU); refused unless they give the same first loss."""
+
+
+class WatchSettings(Settings):
+    """What is measured while a stage trains, and what follows from it."""
+
+    held_out_samples: int = Field(default=0, ge=0)
+    """Samples kept out of the stage's training to measure its loss on; drawn by their ids."""
+    every_steps: int = Field(default=0, ge=0)
+    """Steps between measurements; 0: never."""
+    metric: str = "loss"
+    """What decides which checkpoint is best: "loss", or a name that the caller's measurement returns."""
+    stop_after: int = Field(default=0, ge=0)
+    """Measurements without a better one after which the stage ends; 0: never."""
+    keep: Literal["last", "best"] = "last"
+    """Whose weights the stage leaves."""
+    spike_factor: float = Field(default=2.0, gt=1)
+    """A loss this many times the median of the 20 before it is reported with the ids of its samples."""
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Loggers of the library's Trainer; each is a package of its own."""
+
+    @model_validator(mode="after")
+    def _check_measurements(self) -> "WatchSettings":
+        if (self.stop_after or self.keep == "best") and not self.every_steps:
+            raise ValueError("stop_after and keep=best need measurements: set every_steps (and held_out_samples)")
+        if self.every_steps and self.metric == "loss" and not self.held_out_samples:
+            raise ValueError("every_steps measures the loss on held-out samples: set held_out_samples above 0")
+        return self
 
 
 class ModelSettings(Settings):
@@ -127,6 +216,10 @@ class TrainingSettings(Settings):
     model: ModelSettings = ModelSettings()
     align: StageConfig = StageConfig(data="descriptions", learning_rate=2e-3)
     instruct: StageConfig = StageConfig(data="dialogues", learning_rate=2e-5, train_language_model=True)
+    speed: SpeedSettings = SpeedSettings()
+    watch: WatchSettings = WatchSettings()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: activations only, the weights stay float32; slow on CPUs without such instructions."""
     num_threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves torch's default."""
 
