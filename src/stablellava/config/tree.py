@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 
 class Settings(BaseModel):
@@ -56,6 +56,50 @@ class SpendingLimits(Settings):
     """In the currency of the price table."""
 
 
+class CollapseSettings(Settings):
+    """When a round's drafts have lost so much of their variety that none of them is kept.
+
+    Variety is compared at equal numbers of drafts, keywords and settings blanked out; see synthesis/collapse.py.
+    """
+
+    min_drafts: int = Field(default=16, ge=2)
+    """A round with fewer readable drafts is not judged, and the pool does not evolve on it."""
+    min_kept: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the first round's variety that every later round has to keep."""
+    min_kept_of_previous: float = Field(default=0.5, ge=0, lt=1)
+    """Share of the variety of the last good round that the next one has to keep."""
+    min_different: float = Field(default=0.2, ge=0, lt=1)
+    """Share of a round's prompts that have to differ from one another; holds for the first round too."""
+
+
+class PoolSettings(Settings):
+    """An evolving pool of in-context examples: outputs of a round are shown to the writer in the next ones.
+
+    Paper: 2308.10253v1, section 3 (5 examples to begin with, then 20 chosen outputs join them, for prompts and for
+    dialogues). Departs: a request is shown a draw of them, part of it always seeds, and rounds are guarded.
+    """
+
+    round_size: int = Field(default=60, ge=1)
+    """Drafts per capability and round; the pool evolves between rounds."""
+    num_shown: int = Field(default=5, ge=1)
+    """Exemplars shown to one request, of prompts and of dialogues each."""
+    seed_share: float = Field(default=0.4, ge=0, le=1)
+    """At least this share of the exemplars shown is written by people."""
+    max_grown: int = Field(default=20, ge=0)
+    """Outputs that the pool may hold beside the seeds, of prompts and of dialogues each. Paper: 20."""
+    max_joining: int = Field(default=10, ge=1)
+    """Outputs that may join (or take the place of a less novel one) after one round."""
+    max_depth: int = Field(default=4, ge=1)
+    """Outputs further away from the seeds than so many generations do not join."""
+    min_novelty: float = Field(default=0.5, ge=0, le=1)
+    """Distance (1 - Jaccard overlap of words and word pairs) from every exemplar that an output needs to join."""
+    min_data_novelty: float = Field(default=0.2, ge=0, le=1)
+    """Distance from earlier accepted samples that an output needs to join."""
+    min_judge_score: float = Field(default=0.5, ge=0, le=1)
+    """Outputs that a judge scored lower do not join; without a judge, verified is enough."""
+    collapse: CollapseSettings = CollapseSettings()
+
+
 class SynthesisSettings(Settings):
     """How many samples, of what, by whom, under which checks."""
 
@@ -80,6 +124,13 @@ class SynthesisSettings(Settings):
     """Drafts per shard: the unit of work, of commit and of what an interrupt can cost."""
     num_workers: int = Field(default=0, ge=0)
     """Processes; 0 takes one per core. Never changes the data."""
+    pool: PoolSettings | None = None
+    """Examples that evolve with the data; None shows every writer the seed exemplars throughout."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Drop parts that are off: data made before they existed keep their fingerprint."""
+        return {name: value for name, value in handler(self).items() if value is not None}
 
 
 StageName = Literal["align", "instruct"]

@@ -62,6 +62,10 @@ class DraftRequest(Record):
     """Which kind of question to ask; set exactly when the purpose is "evaluate"."""
     prompt_exemplars: tuple[PromptExemplar, ...] = ()
     dialogue_exemplars: tuple[DialogueExemplar, ...] = ()
+    exemplar_ids: tuple[str, ...] = ()
+    """Ids of the exemplars above where they come from a pool; a writer that shows them passes them on to the draft."""
+    depth: int = 0
+    """The draft's depth if it is written after these exemplars."""
 
 
 class Draft(Record):
