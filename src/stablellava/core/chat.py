@@ -29,10 +29,12 @@ class ChatRequest(Record):
     top_p: float = 1.0
     max_tokens: int = 512
     seed: int | None = None
+    attempt: int = 0
+    """Counts identical resends, each of which deserves an answer of its own; no part of what is sent."""
 
     def content_hash(self) -> str:
-        """Return the hash of all that is sent: equal requests share it, whatever their id."""
-        sent = self.model_dump(mode="python", exclude={"request_id", "messages"})
+        """Return the hash of all that is sent: equal requests share it, whatever their id and attempt."""
+        sent = self.model_dump(mode="python", exclude={"request_id", "messages", "attempt"})
         messages = [
             (message.role, message.text, [hash_id(image.hex()) for image in message.images])
             for message in self.messages
