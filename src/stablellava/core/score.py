@@ -1,6 +1,9 @@
 """Evaluation items, answers, scores and the log that keeps them."""
 
+from typing import Literal
+
 from stablellava.core.capability import FormKind
+from stablellava.core.draft import CallStamp
 from stablellava.core.record import Record
 
 
@@ -78,3 +81,91 @@ class EvalLog(Record):
     package_version: str
     reports: tuple[TaskReport, ...]
     entries: tuple[EvalLogEntry, ...]
+
+
+TaskForm = Literal["choice", "yes_no", "short", "free", "likelihood"]
+"""A letter; yes or no; a word or a phrase; whole sentences; or no text at all: the loss of each option's text."""
+
+
+class TaskItem(Record):
+    """One question of a benchmark, with all that asking and scoring it need."""
+
+    item_id: str
+    form: TaskForm
+    prompt: str
+    """All that is asked, but for the images and the model's own template."""
+    question: str
+    """As the file has it."""
+    options: dict[str, str] = {}
+    """Texts by letter, in the order they are shown."""
+    reference: tuple[str, ...] = ()
+    """The right letter, or what annotators said; empty where the file has no answer, as in test splits."""
+    images: tuple[str, ...] = ()
+    """Paths relative to the log's folder."""
+    images_sha256: tuple[str, ...] = ()
+    group: str = ""
+    """What tables and comparisons sort it by, as the subtask or the ability."""
+    unit: str = ""
+    """The question that this item is one pass of, where one is asked several times; else empty."""
+    fields: dict[str, str] = {}
+    """What else scoring, tables and submissions need, by the file's own column names."""
+    also_known_as: tuple[str, ...] = ()
+    """By what other ids files of answers name it."""
+
+
+class Judgement(Record):
+    """What a judge said of one answer; ``text`` is None when the call failed, and ``why`` says so."""
+
+    request_id: str
+    text: str | None
+    """The reply as it came, so that it can be read again by other rules."""
+    why: str = ""
+    run: int = 0
+    is_swapped: bool = False
+    """The answer stood before the reference."""
+    stamp: CallStamp | None = None
+
+
+class TaskEntry(Record):
+    """One sample of a log: what was asked, what was said, and what that is worth."""
+
+    item: TaskItem
+    answer: Answer | None
+    failure: str = ""
+    """Why there is no answer."""
+    judgements: tuple[Judgement, ...] = ()
+    score: ItemScore
+
+
+class TaskLogHeader(Record):
+    """The first line of an evaluation log: what was measured, how, and what came out."""
+
+    format: Literal["stablellava-evaluation"] = "stablellava-evaluation"
+    schema_version: Literal[2] = 2
+    """Version 1 is ``EvalLog``, one JSON object."""
+    task: str
+    variant: str
+    """Name of the prompt and protocol; figures of different variants are not comparable."""
+    model: str
+    model_fingerprint: str
+    data_path: str
+    data_fingerprint: str
+    """Changes with every prompt, reference and image."""
+    num_items: int
+    limit: int | None = None
+    """Only so many of the first questions were asked."""
+    left_out: tuple[str, ...] = ()
+    """Rows that could not be used, each with its reason."""
+    answers_from: str = "asked"
+    """Or the format of the file that the answers came from."""
+    judge: str = ""
+    judge_fingerprint: str = ""
+    package_version: str
+    reports: tuple[TaskReport, ...]
+
+
+class TaskLog(Record):
+    """One run of a benchmark."""
+
+    header: TaskLogHeader
+    entries: tuple[TaskEntry, ...]
