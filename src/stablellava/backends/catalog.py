@@ -14,6 +14,7 @@ ENTRY_POINT_GROUP = "stablellava.backends"
 _BUILT_IN: dict[str, str] = {
     "writer.grammar": "stablellava.backends.adapters.grammar:GrammarWriter",
     "writer.fake-writer": "stablellava.backends.adapters.fake:FakeWriter",
+    "chat.openai": "stablellava.backends.adapters.wire:WireChat",
     "painter.openmoji": "stablellava.backends.adapters.openmoji:OpenMojiPainter",
     "painter.fake-painter": "stablellava.backends.adapters.fake:FakePainter",
 }

@@ -1,0 +1,228 @@
+"""Answers that were paid for, kept on disk as they came: a changed parser or another run reads them again.
+
+One sqlite file in WAL mode: no server, safe when a process is killed, shared by several processes on one machine
+(not over a network file system). Answers are written in groups by one thread; look-ups are a read of one row.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from stablellava.core.errors import RecordError
+
+CACHE_FILE = "responses.sqlite"
+"""Name of the file in the user's cache folder."""
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    position INTEGER PRIMARY KEY,
+    key BLOB NOT NULL UNIQUE,
+    backend TEXT NOT NULL,
+    model TEXT NOT NULL,
+    created_s INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batches (
+    tag TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    file_id TEXT NOT NULL,
+    batch_id TEXT NOT NULL,
+    created_s INTEGER NOT NULL,
+    keys BLOB NOT NULL
+);
+"""
+_GROUP_SECONDS = 0.002
+_BUSY_SECONDS = 60.0
+_WAL_BYTES = 64 << 20
+_ROWS_PER_DELETE = 10_000
+_INSERT = "INSERT OR IGNORE INTO answers (key, backend, model, created_s, body) VALUES (?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class CachedAnswer:
+    """An answer to be kept: 32 hex digits that name it, who gave it, and its bytes."""
+
+    key: str
+    backend: str
+    model: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CacheShare:
+    """What the cache holds of one model."""
+
+    backend: str
+    model: str
+    num_answers: int
+    size_bytes: int
+    oldest_s: int
+    """Seconds since 1970."""
+    newest_s: int
+
+
+@dataclass
+class _Group:
+    """Answers that are written together; ``done`` is resolved when they are on disk."""
+
+    done: asyncio.Future[None]
+    answers: list[CachedAnswer] = field(default_factory=list)
+
+
+class ResponseCache:
+    """Keeps answers by key. Belongs to the process that opened it: open another one after a fork.
+
+    Raises: RecordError when the file cannot be opened or is something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = _connect(path)
+            self._reader = _connect(path)
+        except (OSError, sqlite3.Error) as exc:
+            raise RecordError(
+                f"cannot open the response cache {path}: {exc}. Delete it, or choose another place"
+            ) from exc
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="response-cache")
+        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._group: _Group | None = None
+
+    def find(self, key: str) -> bytes | None:
+        """Return the answer of that key, or None; takes some 10 microseconds."""
+        row = self._reader.execute("SELECT body FROM answers WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+        return self._decompressor.decompress(row[0]) if row else None
+
+    async def store(self, answer: CachedAnswer) -> None:
+        """Return when the answer would survive the death of this process; an answer already there stays.
+
+        Raises: RecordError when it cannot be written.
+        """
+        loop = asyncio.get_running_loop()
+        if self._group is None:
+            self._group = _Group(loop.create_future())
+            loop.call_later(_GROUP_SECONDS, self._write_group, loop)
+        group = self._group
+        group.answers.append(answer)
+        await asyncio.shield(group.done)
+
+    def store_now(self, answers: Sequence[CachedAnswer]) -> None:
+        """Do the same for several answers, outside an event loop."""
+        self._thread.submit(self._write, answers).result()
+
+    def stats(self) -> list[CacheShare]:
+        """Return what is kept per backend and model; reads the whole file."""
+        rows = self._reader.execute(
+            "SELECT backend, model, COUNT(*), SUM(LENGTH(body)), MIN(created_s), MAX(created_s) "
+            "FROM answers GROUP BY backend, model ORDER BY backend, model"
+        )
+        return [CacheShare(*row) for row in rows]
+
+    def prune(
+        self, older_than_s: float | None = None, model: str | None = None, max_size_bytes: int | None = None
+    ) -> int:
+        """Delete answers older than so many seconds, or of a model, or the oldest above a size; return how many.
+
+        Where age and model are both given, an answer must be both.
+        """
+        return self._thread.submit(self._prune, older_than_s, model, max_size_bytes).result()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in use on disk, free pages not counted."""
+        (pages,), (free,), (page_bytes,) = (
+            self._reader.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * page_bytes)
+
+    def close(self) -> None:
+        """Finish writing and close the file."""
+        self._thread.shutdown(wait=True)
+        self._reader.close()
+        self._writer.close()
+
+    def _write_group(self, loop: asyncio.AbstractEventLoop) -> None:
+        group, self._group = self._group, None
+        assert group is not None
+        written = loop.run_in_executor(self._thread, self._write, group.answers)
+        written.add_done_callback(lambda future: _pass_on(future, group.done))
+
+    def _write(self, answers: Sequence[CachedAnswer]) -> None:
+        now = int(time.time())
+        rows = [
+            (bytes.fromhex(answer.key), answer.backend, answer.model, now, self._compressor.compress(answer.body))
+            for answer in answers
+        ]
+        try:
+            with self._writer:
+                self._writer.executemany(_INSERT, rows)
+        except sqlite3.Error as exc:
+            raise RecordError(f"cannot write the response cache {self.path}: {exc}") from exc
+
+    def _prune(self, older_than_s: float | None, model: str | None, max_size_bytes: int | None) -> int:
+        num_deleted = 0
+        conditions: list[str] = []
+        values: list[Any] = []
+        if older_than_s is not None:
+            conditions.append("created_s < ?")
+            values.append(time.time() - older_than_s)
+        if model is not None:
+            conditions.append("model = ?")
+            values.append(model)
+        if conditions:
+            num_deleted += self._delete_all(" AND ".join(conditions), values)
+        while max_size_bytes is not None and self.size_bytes > max_size_bytes:
+            num_rows = self._delete("1", [])
+            if not num_rows:
+                break
+            num_deleted += num_rows
+        self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return num_deleted
+
+    def _delete_all(self, condition: str, values: list[Any]) -> int:
+        num_deleted = 0
+        while num_rows := self._delete(condition, values):
+            num_deleted += num_rows
+        return num_deleted
+
+    def _delete(self, condition: str, values: list[Any]) -> int:
+        """Delete the oldest rows that fit, in a transaction short enough not to hold up other processes."""
+        oldest = f"SELECT position FROM answers WHERE {condition} ORDER BY position LIMIT {_ROWS_PER_DELETE}"  # noqa: S608
+        with self._writer:
+            return self._writer.execute(f"DELETE FROM answers WHERE position IN ({oldest})", values).rowcount  # noqa: S608
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Each connection is used by one thread at a time, though not always by the one that opened it.
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, _SCHEMA_VERSION):
+        raise RecordError(f"the response cache {path} was written by another version ({version}): delete it")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # in WAL: loses nothing when the process dies
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+    connection.executescript(_SCHEMA)
+    if not version:
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    return connection
+
+
+def _pass_on(written: asyncio.Future[None], done: asyncio.Future[None]) -> None:
+    error = written.exception()
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
