@@ -35,16 +35,12 @@ class DraftingSettings(Settings):
     """Drafts of one capability asked for in one call."""
     max_follow_ups: int = Field(default=2, ge=0, le=8)
     """Questions and answers that may follow the description."""
-    max_exemplars: int = Field(default=5, ge=0)
-    """Worked examples shown, of those that the pool gives a request."""
     temperature: float = Field(default=1.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=512, ge=16)
     """Tokens an answer may have, per draft in the call; what is cut off is asked for again, never completed."""
-    max_attempts: int = Field(default=4, ge=1, le=10)
+    max_attempts: int = Field(default=6, ge=1, le=10)
     """How often an identical request is sent while the server breaks the schema it was given."""
-    round_size: int | None = Field(default=None, ge=1)
-    """Slots per capability and round, so that later rounds can learn from earlier ones; null: all that are missing."""
 
 
 class SpendingLimits(Settings):
@@ -129,8 +125,8 @@ class SynthesisSettings(Settings):
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Drop parts that are off: data made before they existed keep their fingerprint."""
-        return {name: value for name, value in handler(self).items() if value is not None}
+        """Drop a pool that is off: data made before there were pools keep their fingerprint."""
+        return {name: value for name, value in handler(self).items() if name != "pool" or value is not None}
 
 
 StageName = Literal["align", "instruct"]
