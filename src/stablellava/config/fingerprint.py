@@ -14,14 +14,14 @@ from stablellava.core.ids import hash_id
 NOT_IN_DATA = {
     "name": "a label for people",
     "synthesis.num_workers": "work is split by shard, and seeds come from ids",
-    "synthesis.limits": "say where to stop, not what to make",
+    "synthesis.spending": "says where to stop, not what to make",
     "training": "happens after the data stand",
     "evaluation": "happens after the data stand",
 }
 NOT_IN_STAGE = {
     "name": "a label for people",
     "synthesis.num_workers": "never changes the data",
-    "synthesis.limits": "never change the data",
+    "synthesis.spending": "never changes the data",
     "training.num_threads": "may change the last bits of a sum, not what is computed; a resume may use another machine",
     "training.speed": "changes the last bits of a sum and how long it takes, not what is computed",
     "training.watch.spike_factor": "says what to report",
@@ -32,13 +32,16 @@ NOT_IN_STAGE = {
 }
 NOT_IN_OPTIONS = {
     "base_url": "the same model may be served elsewhere after a restart",
-    "api_key_env": "says who pays",
-    "api_key_file": "says who pays",
+    "key_env": "says who pays",
+    "key_file": "says who pays",
     "max_in_flight": "speed",
-    "requests_per_minute": "speed",
-    "tokens_per_minute": "speed",
-    "timeout_seconds": "speed",
-    "prices": "what a call costs is no part of its answer",
+    "rpm": "speed",
+    "tpm": "speed",
+    "timeout_seconds": "patience",
+    "max_tries": "patience",
+    "backoff_seconds": "patience",
+    "unreachable_seconds": "patience",
+    "patience_seconds": "patience",
 }
 """Options of a backend that say how it is reached, by name; its revision says what it answers."""
 COUNT_WHERE_CHANGED = ("synthesis.drafting",)

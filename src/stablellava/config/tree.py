@@ -43,13 +43,28 @@ class DraftingSettings(Settings):
     """How often an identical request is sent while the server breaks the schema it was given."""
 
 
-class SpendingLimits(Settings):
-    """Where one call of the command stops, cleanly. Never changes the data."""
+class SpendingSettings(Settings):
+    """What calls to a chat model cost, and where one start of the command stops. Never changes the data."""
 
     max_calls: int | None = Field(default=None, ge=0)
     """Calls sent to a chat model; answers from the cache are free."""
     max_cost: float | None = Field(default=None, ge=0)
-    """In the currency of the price table."""
+    """In the currency of the prices; needs both of them."""
+    price_in: float | None = Field(default=None, ge=0)
+    """Price of a million tokens sent; null: not known, and no cost is stated."""
+    price_out: float | None = Field(default=None, ge=0)
+    """Price of a million tokens answered."""
+    price_note: str = ""
+    """Currency, source and date of the prices; stated wherever a cost is."""
+
+    @model_validator(mode="after")
+    def _check_prices(self) -> "SpendingSettings":
+        if self.max_cost is not None and (self.price_in is None or self.price_out is None):
+            raise ValueError(
+                "synthesis.spending.max_cost: a cost needs prices; set synthesis.spending.price_in and price_out "
+                "(per million tokens)"
+            )
+        return self
 
 
 class CollapseSettings(Settings):
@@ -105,7 +120,7 @@ class SynthesisSettings(Settings):
     writer: BackendSettings = BackendSettings(backend="grammar")
     """A writer (grammar) or a chat model (openai, llamacpp, fake-chat)."""
     drafting: DraftingSettings = DraftingSettings()
-    limits: SpendingLimits = SpendingLimits()
+    spending: SpendingSettings = SpendingSettings()
     painter: BackendSettings | None = BackendSettings(backend="openmoji")
     """Null makes drafts without pictures, to be painted by a later run."""
     size_px: int = Field(default=224, ge=32, le=4096)
