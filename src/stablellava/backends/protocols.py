@@ -5,7 +5,7 @@ A third party offers a backend by an entry point in the group ``stablellava.back
 arguments. Nothing is inherited: a class that has the methods is a backend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
@@ -39,6 +39,11 @@ class ChatModel(Protocol):
     """How many calls a caller should keep open; the model itself decides how many of them are sent."""
 
     @property
+    def holds_schema(self) -> bool:
+        """Whether answers are held to a request's JSON schema: one that breaks it is a fault, no opinion."""
+        ...
+
+    @property
     def revision(self) -> str:
         """Changes whenever the same request could give another answer; part of a run's fingerprint."""
         ...
@@ -70,6 +75,15 @@ class Painter(Protocol):
 
     def paint(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
         """Return one result per job, in their order, whatever the batch."""
+        ...
+
+
+@runtime_checkable
+class StreamingPainter(Painter, Protocol):
+    """A painter that encodes one batch while it paints the next; used wherever it is offered."""
+
+    def paint_batches(self, batches: Iterable[Sequence[PaintJob]]) -> Iterator[list[Painted | PaintRefusal]]:
+        """Yield what ``paint`` would return for each batch, in their order, about one batch late."""
         ...
 
 

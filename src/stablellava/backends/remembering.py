@@ -31,6 +31,10 @@ class RememberingChat:
     def revision(self) -> str:
         return self._chat.revision
 
+    @property
+    def holds_schema(self) -> bool:
+        return self._chat.holds_schema
+
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.
 

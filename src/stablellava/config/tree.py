@@ -49,22 +49,13 @@ class SpendingSettings(Settings):
     max_calls: int | None = Field(default=None, ge=0)
     """Calls sent to a chat model; answers from the cache are free."""
     max_cost: float | None = Field(default=None, ge=0)
-    """In the currency of the prices; needs both of them."""
+    """In the currency of the prices, which it needs."""
     price_in: float | None = Field(default=None, ge=0)
     """Price of a million tokens sent; null: not known, and no cost is stated."""
     price_out: float | None = Field(default=None, ge=0)
     """Price of a million tokens answered."""
     price_note: str = ""
     """Currency, source and date of the prices; stated wherever a cost is."""
-
-    @model_validator(mode="after")
-    def _check_prices(self) -> "SpendingSettings":
-        if self.max_cost is not None and (self.price_in is None or self.price_out is None):
-            raise ValueError(
-                "synthesis.spending.max_cost: a cost needs prices; set synthesis.spending.price_in and price_out "
-                "(per million tokens)"
-            )
-        return self
 
 
 class CollapseSettings(Settings):

@@ -62,6 +62,11 @@ class WireChat:
         self._embedding_model = embedding_model or model
         self._options_hashes: dict[tuple[float, float, int], str] = {}
 
+    @property
+    def holds_schema(self) -> bool:
+        """Whether the server does it; turns False for good when it refused."""
+        return self._sends_schema
+
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.
 
