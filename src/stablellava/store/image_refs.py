@@ -1,0 +1,73 @@
+"""Pictures by reference: a file, or bytes inside an archive; opened only when they are needed."""
+
+import io
+import struct
+import warnings
+import zlib
+from typing import Protocol
+
+from PIL import Image
+
+from stablellava.store.images import MAX_PIXELS, PictureRefused
+
+READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF")
+"""What is told by the file's content; published datasets hold GIF and PNG files named .jpg."""
+
+
+class ImageRef(Protocol):
+    """A picture that can be read; a ``Path`` is one. Equal references are the same picture."""
+
+    @property
+    def name(self) -> str:
+        """A short name for messages."""
+        ...
+
+    def read_bytes(self) -> bytes: ...
+    def __hash__(self) -> int: ...
+
+
+def load_rgb(image: ImageRef) -> Image.Image:
+    """Return the picture as RGB: the first frame of an animation, transparency left out, as LLaVA reads it.
+
+    Raises: PictureRefused (a RecordError) if it is missing, broken or has more than MAX_PIXELS pixels.
+    """
+    return decode_rgb(_bytes_of(image), f"image {image}")
+
+
+def decode_rgb(data: bytes, where: str) -> Image.Image:
+    """Decode the whole picture.
+
+    Raises: PictureRefused ("image_too_large", "image_truncated", "image_unreadable") naming ``where``.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Our own limit is stricter than Pillow's; odd metadata and palettes do not matter for RGB.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=READ_FORMATS) as opened:
+                width, height = opened.size
+                if width * height > MAX_PIXELS:
+                    message = f"{where}: {width:,} x {height:,} pixels is more than {MAX_PIXELS:,}; scale it down first"
+                    raise PictureRefused("image_too_large", message)
+                return _to_rgb(opened)
+    except (Image.DecompressionBombError, MemoryError) as exc:
+        raise PictureRefused("image_too_large", f"{where}: too large to decode: {exc}") from exc
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as exc:
+        reason = "image_truncated" if "trunc" in str(exc).lower() else "image_unreadable"
+        raise PictureRefused(reason, f"{where}: not a whole picture ({', '.join(READ_FORMATS)}): {exc}") from exc
+
+
+def _to_rgb(opened: Image.Image) -> Image.Image:
+    if opened.mode.startswith("I"):
+        # Sixteen bits: conversion would clip all but the darkest 256 of 65,536 levels.
+        opened.load()
+        return opened.point(lambda value: value / 256).convert("L").convert("RGB")
+    return opened.convert("RGB")
+
+
+def _bytes_of(image: ImageRef) -> bytes:
+    try:
+        return image.read_bytes()
+    except FileNotFoundError as exc:
+        raise PictureRefused("image_missing", f"image {image} is not there any more") from exc
+    except OSError as exc:
+        raise PictureRefused("image_unreadable", f"image {image} cannot be read: {exc.strerror}") from exc
