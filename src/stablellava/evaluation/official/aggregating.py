@@ -82,15 +82,27 @@ def bootstrap_totals(
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     upper: float | None = None,
 ) -> Interval:
-    """Return a figure of column totals with its percentile interval.
+    """Return a figure of column totals with its percentile interval; ``name`` seeds the resamples.
 
-    ``statistic`` maps totals [resamples, columns] to figures [resamples]. Rows are resampled as counts over
-    the distinct ones. Resamples whose figure is undefined (nan) are left out. For figures from 0 to ``upper``
-    the interval is never a point at either end: Wilson's over the rows that have a figure stands in.
+    ``statistic`` maps totals [resamples, columns] to figures [resamples].
     """
     table = np.asarray(rows, dtype=np.float64)
+    return interval_of_totals(table, resample_totals(name, table), statistic, upper)
+
+
+def interval_of_totals(
+    table: NDArray[np.float64],
+    totals: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    upper: float | None = None,
+) -> Interval:
+    """Return a figure of a table's column totals with its percentile interval over resampled ``totals``.
+
+    Resamples whose figure is undefined (nan) are left out. For figures from 0 to ``upper``
+    the interval is never a point at either end: Wilson's over the rows that have a figure stands in.
+    """
     value = float(statistic(table.sum(axis=0, keepdims=True))[0])
-    figures = statistic(resample_totals(name, table))
+    figures = statistic(totals)
     defined = figures[~np.isnan(figures)]
     if math.isnan(value) or not len(defined):
         return Interval(value, value, value)

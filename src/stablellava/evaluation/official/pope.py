@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stablellava.core.errors import RecordError
+from stablellava.core.ids import seed_from
 from stablellava.core.score import ItemScore, TaskReport
-from stablellava.evaluation.official.aggregating import bootstrap_totals, report_figure
+from stablellava.evaluation.official.aggregating import interval_of_totals, report_figure
+from stablellava.evaluation.resampling import resample_totals
 from stablellava.evaluation.scoring import UNPARSED
 from stablellava.evaluation.statistics import Interval
 
@@ -70,48 +72,50 @@ def report_pope(name: str, questions: Sequence[Question]) -> tuple[TaskReport, .
     """Return accuracy, precision, recall, F1 and yes ratio of each split and of all questions, and ``mean_f1``.
 
     ``mean_f1`` over the splits is LLaVA's headline, ``all/f1`` that of VLMEvalKit and lmms-eval. Intervals
-    resample images. Where nothing was answered yes there is no precision; F1 is then 0.
+    resample images, for all figures at once. Where nothing was answered yes there is no precision; F1 is then 0.
     """
-    splits: dict[str, list[Question]] = {}
-    for question in questions:
-        splits.setdefault(question.category, []).append(question)
-    names = sorted(splits)
-    reports = [report for split in names for report in _report_split(f"{name}/{split}", splits[split])]
-    reports.extend(_report_split(f"{name}/all", questions))
-    headline = _resample(f"{name}/mean_f1", _count_outcomes(questions, names), _mean_f1)
-    reports.append(report_figure(f"{name}/mean_f1", [score_question(question) for question in questions], headline))
+    scores = [score_question(question) for question in questions]
+    names = sorted({question.category for question in questions})
+    table = _count_outcomes(questions, scores, names)
+    totals = resample_totals(table, np.random.default_rng(seed_from("interval", name))) if len(table) else table
+    reports: list[TaskReport] = []
+    for place, split in enumerate((*names, "all")):
+        members = [s for s, question in zip(scores, questions, strict=True) if split in (question.category, "all")]
+        for metric, statistic in _METRICS.items():
+            figure = _figure(_columns(table, place, len(names)), _columns(totals, place, len(names)), statistic)
+            reports.append(report_figure(f"{name}/{split}/{metric}", members, figure))
+    reports.append(report_figure(f"{name}/mean_f1", scores, _figure(table, totals, _mean_f1)))
     return tuple(reports)
 
 
-def _report_split(name: str, questions: Sequence[Question]) -> list[TaskReport]:
-    scores = [score_question(question) for question in questions]
-    table = _count_outcomes(questions, [None])
-    return [
-        report_figure(f"{name}/{metric}", scores, _resample(f"{name}/{metric}", table, statistic))
-        for metric, statistic in _METRICS.items()
-    ]
-
-
-def _count_outcomes(questions: Sequence[Question], splits: Sequence[str | None]) -> list[list[float]]:
-    """Return a row an image: true and false positives, true and false negatives, for each split (None: any)."""
+def _count_outcomes(questions: Sequence[Question], scores: Sequence[ItemScore], splits: Sequence[str]) -> Totals:
+    """Return a row an image: true and false positives, true and false negatives, for each split."""
+    place_of = {split: place for place, split in enumerate(splits)}
     rows: dict[str, list[float]] = {}
-    for question in questions:
-        score = score_question(question)
+    for question, score in zip(questions, scores, strict=True):
         if score.value is None:
             continue
         row = rows.setdefault(question.image, [0.0] * (_NUM_OUTCOMES * len(splits)))
-        split = 0 if splits == [None] else splits.index(question.category)
         outcome = (0 if score.value else 1) if score.parsed == "yes" else (2 if score.value else 3)
-        row[_NUM_OUTCOMES * split + outcome] += 1
-    return list(rows.values())
+        row[_NUM_OUTCOMES * place_of[question.category] + outcome] += 1
+    return np.asarray(list(rows.values()), dtype=np.float64).reshape(len(rows), _NUM_OUTCOMES * len(splits))
 
 
-def _resample(name: str, rows: Sequence[Sequence[float]], statistic: Statistic) -> Interval | None:
-    """Return the figure, None if it is undefined."""
-    if not rows:
+def _columns(totals: Totals, place: int, num_splits: int) -> Totals:
+    """Return the four outcomes of one split, of all splits together for the place after the last."""
+    if place < num_splits:
+        return totals[:, _NUM_OUTCOMES * place : _NUM_OUTCOMES * (place + 1)]
+    summed: Totals = totals.reshape(len(totals), num_splits, _NUM_OUTCOMES).sum(axis=1)
+    return summed
+
+
+def _figure(table: Totals, totals: Totals, statistic: Statistic) -> Interval | None:
+    """Return the figure of a table of images, None if it is undefined."""
+    counted = table[table.any(axis=1)]
+    if not len(counted):
         return None
     with np.errstate(invalid="ignore"):
-        figure = bootstrap_totals(name, rows, statistic, upper=1.0)
+        figure = interval_of_totals(counted, totals, statistic, upper=1.0)
     return None if math.isnan(figure.value) else figure
 
 
