@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from stablellava.cli import chat, demo, evaluating, exchange, inspecting, listing, plan, synthesize, training
+from stablellava.cli import chat, demo, evaluating, exchange, filtering, inspecting, listing, plan, synthesize, training
 from stablellava.cli.failing import report_failures
 
 _TEACHING = """Make visual-instruction data on purpose, train a LLaVA on it, and measure what changed.
@@ -17,6 +17,8 @@ _VERBS: dict[str, Callable[..., None]] = {
     "preview": synthesize.preview,
     "synthesize": synthesize.synthesize,
     "inspect": inspecting.inspect,
+    "filter": filtering.filter_samples,
+    "negatives": filtering.make_negatives,
     "import": exchange.import_rows,
     "export": exchange.export_samples,
     "train": training.train,

@@ -1,15 +1,52 @@
-"""Pictures that look the same, by their 64-bit perceptual hashes.
+"""Pictures that look the same: a 64-bit perceptual hash proposes, a thumbnail decides.
 
 Two hashes that differ in at most d bits agree on at least one of d + 1 pieces, so only pictures that share a
-piece are compared: exact, and far from comparing each with each.
+piece are compared: exact, and far from comparing each with each. Hashes alone would raise false alarms, since
+drawn pictures share their backdrops.
 """
 
+import io
 from collections.abc import Iterator
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from stablellava.store.images import hash_distance
 
 _HASH_BITS = 64
+_MAX_HASH_DISTANCE = 12
+_MAX_DIFFERENCE = 6.0
+"""Of 255. Re-encoded and resized pictures stay below 4.1, different drawn ones above 9 (design/LOG.md)."""
+_THUMBNAIL_PX = 16
+
+Thumbnail = NDArray[np.uint8]
+
+
+class PictureIndex:
+    """Encoded pictures by name, to be found again after re-encoding and resizing."""
+
+    def __init__(self) -> None:
+        self._hashes = HashIndex(_MAX_HASH_DISTANCE)
+        self._thumbnails: dict[str, Thumbnail] = {}
+
+    def __len__(self) -> int:
+        return len(self._thumbnails)
+
+    def add(self, name: str, data: bytes, perceptual_hash: str) -> None:
+        """Remember a picture."""
+        self._hashes.add(perceptual_hash, name)
+        self._thumbnails[name] = _shrink(data)
+
+    def find_same(self, data: bytes, perceptual_hash: str) -> tuple[str, float] | None:
+        """Return the remembered picture most like this one and how far they differ (0 to 255), if they are the same."""
+        proposed = [name for name, _ in self._hashes.find(perceptual_hash)]
+        if not proposed:
+            return None
+        own = _shrink(data).astype(np.int16)
+        difference, name = min((float(np.abs(own - self._thumbnails[name]).mean()), name) for name in proposed)
+        return (name, difference) if difference <= _MAX_DIFFERENCE else None
 
 
 class HashIndex:
@@ -50,3 +87,8 @@ def _split_bits(num_pieces: int) -> tuple[tuple[int, int], ...]:
     """Return (start, width) of pieces that cover all bits as evenly as can be."""
     edges = [_HASH_BITS * piece // num_pieces for piece in range(num_pieces + 1)]
     return tuple((start, end - start) for start, end in pairwise(edges))
+
+
+def _shrink(data: bytes) -> Thumbnail:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX))

@@ -3,6 +3,7 @@
 A picture's name is the sha256 of its bytes, so the same picture is stored once and a changed one is noticed.
 """
 
+import errno
 import hashlib
 import io
 import struct
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stablellava.core.errors import RecordError
-from stablellava.store.files import write_atomic
+from stablellava.store.files import explain_disk_errors, write_atomic
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused from their header, before any pixel is decoded."""
@@ -107,6 +108,25 @@ def store_image(data_dir: Path, data: bytes, picture: Picture) -> None:
     path = _path_of(data_dir, picture.sha256, picture.suffix)
     if not path.exists():
         write_atomic(path, data)
+
+
+def link_image(source_dir: Path, target_dir: Path, sha256: str) -> None:
+    """Give another data folder the picture: a hard link, or a copy where the file system has none.
+
+    Raises: RecordError if the picture is missing or the disk is full.
+    """
+    source = image_path(source_dir, sha256)
+    target = _path_of(target_dir, sha256, source.suffix)
+    if target.exists():
+        return
+    with explain_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(source)
+        except OSError as exc:
+            if exc.errno not in (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+                raise
+            write_atomic(target, source.read_bytes())
 
 
 def verify_image(data_dir: Path, sha256: str) -> None:

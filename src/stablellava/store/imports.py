@@ -58,8 +58,13 @@ class ImportedFile:
     """Rows whose content (id and image name aside) stood in an earlier row of the file."""
 
 
-def read_rows(path: Path, capability: str) -> ImportedFile:
+def read_rows(path: Path, capability: str, drop_duplicates: bool = True) -> ImportedFile:
     """Read a .json or .json.gz file; its form is told by its first row.
+
+    Args:
+        path: the file.
+        capability: what its rows are about.
+        drop_duplicates: refuse a row whose content stood in an earlier row; they are counted either way.
 
     Raises: RecordError if the file is missing, not UTF-8, not JSON, not a list, or of no known form.
     """
@@ -74,8 +79,9 @@ def read_rows(path: Path, capability: str) -> ImportedFile:
             content = hash_id(_content_of(form, row, number))
             if content in seen:
                 num_duplicates += 1
+            if content in seen and drop_duplicates:
                 raise RowRefused("duplicate_row", f"row {number}: repeats row {seen[content]}")
-            seen[content] = number
+            seen.setdefault(content, number)
             convert = _convert_released if form == "released" else _convert_llava
             rows.append(convert(row, number, draft_id, capability))
         except RowRefused as exc:

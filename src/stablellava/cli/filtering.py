@@ -1,0 +1,168 @@
+"""Verbs: filter, negatives."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stablellava.cli.options import JsonOption, RunOption
+
+if TYPE_CHECKING:
+    from stablellava.filters.base import Check
+    from stablellava.filters.benchmark_items import BenchmarkIndex
+    from stablellava.synthesis.duplicates import Duplicate
+
+_NUM_EXAMPLES = 10
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Run directory to write to; without it nothing is written.")
+]
+
+
+def filter_samples(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="JSON files of rows to look through instead of a run; only duplicates are sought.", metavar="[FILE]..."
+        ),
+    ] = None,
+    run: RunOption = None,
+    out: OutOption = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", "-a", help="Folder of evaluation items that no sample may repeat.", metavar="DIR"),
+    ] = None,
+    near: Annotated[
+        float, typer.Option("--near", min=0.1, max=1.0, help="Least overlap of words that makes texts near-duplicates.")
+    ] = 0.8,
+    language: Annotated[
+        str | None, typer.Option("--language", help="Drop dialogues in another language (ISO 639).", metavar="CODE")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go through finished data once more: duplicates, boilerplate, unsafe prompts, benchmark items.
+
+    Says what it finds; with --out, what passes is written there and the rest stands among its rejects.
+
+    Example: stablellava filter --run runs/demo --against runs/demo/suites/held-out --out runs/clean
+    """
+    from stablellava.cli.output import print_result
+    from stablellava.core.errors import ConfigError
+
+    if files:
+        if run or out or against:
+            raise ConfigError(
+                "files of rows are only looked through for duplicates; "
+                "take them in first to filter them: stablellava import FILE --run runs/NAME"
+            )
+        print_result(*_seek_in_files(files, near, as_json))
+        return
+    from stablellava.cli.runs import existing_run, save_config
+    from stablellava.store.layout import RunLayout
+    from stablellava.synthesis.filtering import FilterPolicy, filter_data
+
+    settings, layout = existing_run(run)
+    target = RunLayout(out) if out else None
+    policy = FilterPolicy(
+        checks=_build_checks(language),
+        min_overlap=near,
+        benchmarks=_read_benchmarks(against or []),
+        description={"language": language},
+    )
+    report = filter_data(layout.data_dir, policy, target.data_dir if target else None)
+    if target:
+        save_config(settings, target)
+    matches = report.benchmark_matches[:_NUM_EXAMPLES]
+    lines = [
+        f"{report.num_samples:,} samples, {report.num_kept:,} kept",
+        *(f"  dropped {count:,}: {reason}" for reason, count in report.dropped.items()),
+        *(f"  {kind}: {count:,}" for kind, count in report.duplicates.items()),
+        *(f"  {name}: {kind} {item} ({score:.2f})" for name, kind, item, score in matches),
+        f"written to {report.out_dir}" if report.out_dir else "nothing was written; name a directory with --out",
+    ]
+    print_result(report.model_dump(mode="json"), as_json, "\n".join(lines))
+
+
+def make_negatives(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run directory to write to.", metavar="DIR")],
+    run: RunOption = None,
+    share: Annotated[
+        float, typer.Option("--share", help="Share of negatives in the run and its negatives together.")
+    ] = 0.06,
+    as_json: JsonOption = False,
+) -> None:
+    """Make questions that their picture cannot answer, with honest answers, from a run's verified samples.
+
+    The result is a run directory of its own, to be mixed in as a source of training data.
+
+    Example: stablellava negatives --run runs/demo --share 0.06 --out runs/demo-negatives
+    """
+    from stablellava.cli.output import print_result
+    from stablellava.cli.runs import existing_run, save_config
+    from stablellava.store.layout import RunLayout
+    from stablellava.synthesis.hard_negatives import write_hard_negatives
+
+    settings, layout = existing_run(run)
+    target = RunLayout(out)
+    report = write_hard_negatives(layout.data_dir, target.data_dir, share, settings.seed)
+    save_config(settings, target)
+    lines = [f"{count:,} {kind}" for kind, count in report.by_kind.items()]
+    print_result(report.model_dump(mode="json"), as_json, "\n".join([*lines, f"written to {report.out_dir}"]))
+
+
+def _build_checks(language: str | None) -> "tuple[Check, ...]":
+    from stablellava.filters.boilerplate import NoBoilerplate
+    from stablellava.filters.keyword_in_prompt import KeywordInPrompt
+    from stablellava.filters.language import InLanguage
+    from stablellava.filters.text_length import TextLength
+    from stablellava.filters.unsafe_prompt import SafePrompt
+
+    checks: list[Check] = [SafePrompt(), KeywordInPrompt(), NoBoilerplate(), TextLength()]
+    return (*checks, InLanguage(language)) if language else tuple(checks)
+
+
+def _read_benchmarks(folders: list[Path]) -> "BenchmarkIndex | None":
+    from stablellava.evaluation.suites import load_suite
+    from stablellava.filters.benchmark_items import BenchmarkIndex
+
+    if not folders:
+        return None
+    index = BenchmarkIndex()
+    for folder in folders:
+        for item in load_suite(folder).items:
+            for image in item.images:
+                index.add_image(f"{folder.name}/{item.item_id}", (folder / image).read_bytes())
+            index.add_question(f"{folder.name}/{item.item_id}", item.question)
+    return index
+
+
+def _seek_in_files(files: list[Path], near: float, as_json: bool) -> tuple[dict[str, Any], bool, str]:
+    from stablellava.core.sample import Rejected
+    from stablellava.store.imports import read_rows
+    from stablellava.synthesis.duplicates import DuplicateFinder, TextPair, count_kinds
+
+    pairs: list[TextPair] = []
+    num_bad = 0
+    for path in files:
+        for row in read_rows(path, path.name.partition(".")[0], drop_duplicates=False).rows:
+            if isinstance(row, Rejected):
+                num_bad += 1
+            else:
+                pairs.append(TextPair.from_draft(f"{path.name}:{row.number}", row.draft))
+    found = DuplicateFinder(near).add(pairs)
+    counts = count_kinds(found)
+    lines = [
+        f"{len(pairs):,} rows, {num_bad:,} unreadable",
+        *(f"  {kind}: {count:,}" for kind, count in counts.items()),
+        *(_describe(duplicate) for duplicate in found[:_NUM_EXAMPLES]),
+    ]
+    result = {
+        "num_rows": len(pairs),
+        "num_unreadable": num_bad,
+        "duplicates": counts,
+        "found": [duplicate.model_dump(mode="json") for duplicate in found],
+    }
+    return result, as_json, "\n".join(lines)
+
+
+def _describe(duplicate: "Duplicate") -> str:
+    return f"  {duplicate.name}: {duplicate.kind} of {duplicate.first} ({duplicate.overlap:.2f})"

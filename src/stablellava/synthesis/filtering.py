@@ -1,0 +1,206 @@
+"""Going through finished data once more: stricter checks, duplicates, benchmark items.
+
+The data it reads stay as they are; what passes is written to a folder of its own, what does not stands there
+among the rejects with its reason.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.core.capability import Keyword
+from stablellava.core.record import Record
+from stablellava.core.sample import Rejected, Sample, Verdict
+from stablellava.filters.base import Candidate, Check
+from stablellava.filters.benchmark_items import BenchmarkIndex, BenchmarkMatch, content_words
+from stablellava.filters.image_near_duplicates import PictureIndex
+from stablellava.store.images import image_path
+from stablellava.store.manifest import (
+    DATA_SCHEMA_VERSION,
+    lock_folder,
+    open_manifest,
+    read_manifest,
+)
+from stablellava.store.shards import list_shards, read_samples, read_shard
+from stablellava.synthesis.derived_data import commit_data
+from stablellava.synthesis.duplicates import Duplicate, DuplicateFinder, DuplicateKind, TextPair, count_kinds
+from stablellava.synthesis.making import reject
+
+DROPPED_KINDS: tuple[DuplicateKind, ...] = ("exact_pair", "near_pair", "near_image")
+
+
+@dataclass(frozen=True)
+class FilterPolicy:
+    """What is asked of every sample.
+
+    Attributes:
+        checks: by their names in the report.
+        min_overlap: least overlap of shingles that makes texts near-duplicates.
+        dropped_kinds: duplicates that are dropped; the other kinds are only counted.
+        benchmarks: pictures and questions to stay clear of; None asks nothing.
+        description: the checks' settings, for the new data's fingerprint (JSON values).
+    """
+
+    checks: tuple[Check, ...] = ()
+    min_overlap: float = 0.8
+    dropped_kinds: tuple[DuplicateKind, ...] = DROPPED_KINDS
+    benchmarks: BenchmarkIndex | None = None
+    description: dict[str, Any] = field(default_factory=dict)
+
+
+class FilterReport(Record):
+    """What was found in a data folder."""
+
+    data_dir: str
+    out_dir: str
+    """Empty: nothing was written."""
+    num_samples: int
+    num_kept: int
+    dropped: dict[str, int]
+    """Reason -> samples, the most frequent first."""
+    duplicates: dict[str, int]
+    """Kind -> samples, those that were only counted included."""
+    examples: tuple[Duplicate, ...]
+    benchmark_matches: tuple[tuple[str, str, str, float], ...]
+    """(sample, kind, benchmark item, score)."""
+
+
+_NUM_EXAMPLES = 20
+_MAX_OWN_USES = 3
+"""A question that the data ask of more pictures is a form of theirs, and no benchmark's."""
+
+
+class _Sieve:
+    """Judges samples in their order; what it kept decides on what follows."""
+
+    def __init__(self, data_dir: Path, policy: FilterPolicy) -> None:
+        self._data_dir = data_dir
+        self._policy = policy
+        self._finder = DuplicateFinder(policy.min_overlap)
+        self._pictures = PictureIndex()
+        self._capabilities = {name: load_capability(name) for name in list_capabilities()}
+        self._own_uses = _count_questions(data_dir) if policy.benchmarks else Counter[frozenset[str]]()
+        self.duplicates: list[Duplicate] = []
+        self.matches: list[tuple[str, BenchmarkMatch]] = []
+
+    def judge(self, samples: Sequence[Sample]) -> list[Sample | Rejected]:
+        repeats: dict[str, list[Duplicate]] = {}
+        for duplicate in self._finder.add([TextPair.from_draft(s.sample_id, s.draft) for s in samples]):
+            repeats.setdefault(duplicate.name, []).append(duplicate)
+        return [self._judge_one(sample, repeats.get(sample.sample_id, [])) for sample in samples]
+
+    def _judge_one(self, sample: Sample, repeats: list[Duplicate]) -> Sample | Rejected:
+        candidate = Candidate(sample.draft, self._keyword_of(sample), sample.paintings)
+        verdicts = list(sample.verdicts)
+        for check in self._policy.checks:
+            verdicts.append(check.judge(candidate))
+            if not verdicts[-1].kept:
+                return reject(candidate, tuple(verdicts))
+        repeats = [*repeats, *self._find_images(sample)]
+        self.duplicates.extend(repeats)
+        refusal = self._refuse(sample, repeats)
+        if refusal:
+            return reject(candidate, (*verdicts, refusal))
+        for index, painting in enumerate(sample.paintings):
+            self._pictures.add(f"{sample.sample_id}/{index}", self._read(painting.sha256), painting.perceptual_hash)
+        return sample.model_copy(update={"verdicts": tuple(verdicts)})
+
+    def _refuse(self, sample: Sample, repeats: list[Duplicate]) -> Verdict | None:
+        for duplicate in repeats:
+            if duplicate.kind in self._policy.dropped_kinds:
+                return Verdict(
+                    filter_name="duplicates", kept=False, reason=duplicate.kind, detail=f"of {duplicate.first}",
+                    score=duplicate.overlap, threshold=self._policy.min_overlap,
+                )  # fmt: skip
+        match = self._match_benchmark(sample)
+        if match is None:
+            return None
+        self.matches.append((sample.sample_id, match))
+        return Verdict(
+            filter_name="benchmark_items", kept=False, reason=match.kind, detail=match.name, score=match.score
+        )
+
+    def _find_images(self, sample: Sample) -> Iterable[Duplicate]:
+        """Yield one duplicate if every picture of the sample looks like one of an earlier sample's."""
+        same = [
+            self._pictures.find_same(self._read(painting.sha256), painting.perceptual_hash)
+            for painting in sample.paintings
+        ]
+        found = [match for match in same if match]
+        if found and len(found) == len(same):
+            first = found[0][0].partition("/")[0]
+            yield Duplicate(kind="near_image", name=sample.sample_id, first=first, overlap=1 - found[0][1] / 255)
+
+    def _match_benchmark(self, sample: Sample) -> BenchmarkMatch | None:
+        index = self._policy.benchmarks
+        if index is None:
+            return None
+        for painting in sample.paintings:
+            if match := index.match_image(self._read(painting.sha256), painting.perceptual_hash):
+                return match
+        questions = (turn.text for turn in sample.draft.turns if turn.speaker == "user")
+        rare = (question for question in questions if self._own_uses[content_words(question)] <= _MAX_OWN_USES)
+        return next((match for question in rare if (match := index.match_question(question))), None)
+
+    def _keyword_of(self, sample: Sample) -> Keyword:
+        capability = self._capabilities.get(sample.draft.capability)
+        found = capability.find_keyword(sample.draft.keyword) if capability else None
+        return found or Keyword(name=sample.draft.keyword)
+
+    def _read(self, sha256: str) -> bytes:
+        return image_path(self._data_dir, sha256).read_bytes()
+
+
+def _count_questions(data_dir: Path) -> Counter[frozenset[str]]:
+    return Counter(
+        content_words(turn.text)
+        for sample in read_samples(data_dir)
+        for turn in sample.draft.turns
+        if turn.speaker == "user"
+    )
+
+
+def filter_data(data_dir: Path, policy: FilterPolicy, out_dir: Path | None = None) -> FilterReport:
+    """Judge every sample of a data folder; with ``out_dir``, write what passes there.
+
+    Raises: RecordError if there are no data, the target holds other data, or the disk is full.
+    """
+    if out_dir is None:
+        sieve = _Sieve(data_dir, policy)
+        outcomes = [
+            outcome for shard in list_shards(data_dir) for outcome in sieve.judge(read_shard(data_dir, shard)[0])
+        ]
+        return _report(data_dir, None, sieve, outcomes)
+    source = read_manifest(data_dir)
+    inputs = {
+        "schema_version": DATA_SCHEMA_VERSION,
+        "purpose": "filter",
+        "source": source.fingerprint,
+        "checks": [check.name for check in policy.checks],
+        "min_overlap": policy.min_overlap,
+        "dropped_kinds": list(policy.dropped_kinds),
+        "benchmarks": policy.benchmarks.fingerprint if policy.benchmarks else None,
+        **policy.description,
+    }
+    with lock_folder(out_dir):
+        manifest = open_manifest(out_dir, inputs, source.attribution)
+        sieve = _Sieve(data_dir, policy)
+        judged = ((shard_id, sieve.judge(read_shard(data_dir, shard_id)[0])) for shard_id in list_shards(data_dir))
+        return _report(data_dir, out_dir, sieve, commit_data(data_dir, out_dir, manifest, judged))
+
+
+def _report(data_dir: Path, out_dir: Path | None, sieve: _Sieve, outcomes: Sequence[Sample | Rejected]) -> FilterReport:
+    dropped = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
+    return FilterReport(
+        data_dir=str(data_dir),
+        out_dir=str(out_dir or ""),
+        num_samples=len(outcomes),
+        num_kept=len(outcomes) - dropped.total(),
+        dropped=dict(sorted(dropped.items(), key=lambda entry: (-entry[1], entry[0]))),
+        duplicates=count_kinds(sieve.duplicates),
+        examples=tuple(sieve.duplicates[:_NUM_EXAMPLES]),
+        benchmark_matches=tuple((name, match.kind, match.name, match.score) for name, match in sieve.matches),
+    )
