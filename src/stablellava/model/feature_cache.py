@@ -10,16 +10,18 @@ Shape legend: N images, C channels, H height, W width, P tokens per image, D wid
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from torch.utils.data import DataLoader, Dataset
 from transformers import BaseImageProcessor, LlavaForConditionalGeneration
 
-from stablellava.core.errors import RecordError
+from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
 from stablellava.model.vlm import select_patches
 from stablellava.store.files import write_atomic
@@ -27,8 +29,30 @@ from stablellava.store.images import MAX_PIXELS
 
 BATCH_SIZE = 32
 SHARD_SIZE = 256
+SHARD_BYTES = 1 << 28
+"""Shards of wide features hold fewer pictures: one is in memory while it is made."""
 
 Progress = Callable[[int, int], None]
+
+
+class PixelBatches(Dataset["torch.Tensor | RecordError"]):
+    """Batches of pictures as the tower wants them, decoded where they are asked for.
+
+    A picture that cannot be read is returned as its error, which keeps its wording across processes.
+    """
+
+    def __init__(self, batches: Sequence[Sequence[Path]], image_processor: BaseImageProcessor):
+        self.batches = batches
+        self.image_processor = image_processor
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> "torch.Tensor | RecordError":
+        try:
+            return read_pixels(self.batches[index], self.image_processor)
+        except RecordError as exc:
+            return exc
 
 
 class FeatureCache:
@@ -40,49 +64,107 @@ class FeatureCache:
     def __init__(self, folder: Path | None, llava: LlavaForConditionalGeneration, image_processor: BaseImageProcessor):
         self.llava = llava
         self.image_processor = image_processor
+        self.patches_shape = (llava.config.image_seq_length, llava.model.multi_modal_projector.linear_1.in_features)
+        self.root = folder
         self.folder = folder / fingerprint_tower(llava, image_processor) if folder is not None else None
         self._digest_of: dict[Path, str] = {}
         self._rows: dict[str, tuple[NDArray[np.float32], int]] = {}
-        for index_path in sorted(self.folder.glob("*.json")) if self.folder is not None else ():
-            self._map_shard(index_path)
+        self._mapped: set[Path] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up what other processes stored since."""
+        found = sorted(self.folder.glob("*.json")) if self.folder is not None else []
+        for index_path in found:
+            if index_path not in self._mapped:
+                self._map_shard(index_path)
 
     @property
     def size_bytes(self) -> int:
-        return sum(shard[row].nbytes for shard, row in self._rows.values())
+        return len(self._rows) * self.bytes_per_image
 
-    def compute(self, images: Iterable[Path], progress: Progress | None = None) -> int:
+    @property
+    def bytes_per_image(self) -> int:
+        num_patches, width = self.patches_shape
+        return num_patches * width * np.dtype(np.float32).itemsize
+
+    def compute(
+        self,
+        images: Iterable[Path],
+        progress: Progress | None = None,
+        num_workers: int = 0,
+        device: torch.device | None = None,
+    ) -> int:
         """Store the patches of every picture that is not here yet and return how many those were.
+
+        The tower runs on ``device``, or where it is; ``num_workers`` processes decode the pictures.
 
         Raises: RecordError for a picture that cannot be read, or when the disk is full.
         """
         missing = {digest: path for path in images if (digest := self._digest(path)) not in self._rows}
         # Sorted, and committed in shards of whole batches: an interrupted run goes on in the same batches.
         digests = sorted(missing)
-        for start in range(0, len(digests), SHARD_SIZE):
-            chosen = digests[start : start + SHARD_SIZE]
-            self._keep(chosen, self._run_tower([missing[digest] for digest in chosen]))
+        shard_size = min(SHARD_SIZE, max(SHARD_BYTES // self.bytes_per_image // BATCH_SIZE, 1) * BATCH_SIZE)
+        computed = self._run_tower([missing[digest] for digest in digests], num_workers, device)
+        for start in range(0, len(digests), shard_size):
+            chosen = digests[start : start + shard_size]
+            num_batches = -(-len(chosen) // BATCH_SIZE)
+            self._keep(chosen, np.concatenate([next(computed) for _ in range(num_batches)]))
             if progress is not None:
                 progress(start + len(chosen), len(digests))
         return len(digests)
 
+    def make_room(self, images: Iterable[Path], limit_bytes: float) -> int:
+        """Delete what these pictures do not need, the longest unused first, until they fit; return bytes deleted.
+
+        Raises: ConfigError if these pictures alone take more than the limit.
+        """
+        digests = {self._digest(path) for path in images}
+        needed = len(digests) * self.bytes_per_image
+        if needed > limit_bytes:
+            raise ConfigError(
+                f"training.speed.max_cache_gb={limit_bytes / 1e9:g}: the features of {len(digests)} pictures take "
+                f"{needed / 1e9:.1f} GB; allow as much, or set training.speed.cached_features=false"
+            )
+        shards = self._list_shards()
+        for index_path in shards:
+            if self._is_needed(index_path, digests):
+                os.utime(index_path)
+        coming = sum(digest not in self._rows for digest in digests) * self.bytes_per_image
+        excess = sum(shards.values()) + coming - limit_bytes
+        deleted = 0
+        for index_path in sorted(shards, key=lambda path: (path.stat().st_mtime, path)):
+            if deleted >= excess:
+                break
+            if not self._is_needed(index_path, digests):
+                deleted += shards[index_path]
+                self._delete_shard(index_path)
+        return deleted
+
     def gather(self, images: Sequence[Path]) -> torch.Tensor:
         """Return [N, P, D] in the order of the images, all of them computed before."""
         if not images:
-            return torch.empty(0)
+            return torch.empty(0, *self.patches_shape)
         rows = (self._rows[self._digest(path)] for path in images)
         return torch.from_numpy(np.stack([shard[row] for shard, row in rows]))
 
-    def _run_tower(self, paths: list[Path]) -> NDArray[np.float32]:
-        batches = []
-        with torch.inference_mode():
-            for start in range(0, len(paths), BATCH_SIZE):
-                images = [read_image(path) for path in paths[start : start + BATCH_SIZE]]
-                pixels_NCHW = self.image_processor(images=images, return_tensors="pt")["pixel_values"]
-                # Kernels differ with the batch size in their last bits; one size, one result per picture.
-                full_NCHW = pixels_NCHW.new_zeros(BATCH_SIZE, *pixels_NCHW.shape[1:])
-                full_NCHW[: len(images)] = pixels_NCHW
-                batches.append(select_patches(self.llava, full_NCHW)[: len(images)].numpy())
-        return np.concatenate(batches)
+    def _run_tower(
+        self, paths: list[Path], num_workers: int, device: torch.device | None
+    ) -> Iterator[NDArray[np.float32]]:
+        batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
+        pixels = PixelBatches(batches, self.image_processor)
+        tower = self.llava.model.vision_tower
+        if device is not None and paths:
+            tower.to(device)
+        for pixels_NCHW in DataLoader(pixels, batch_size=None, num_workers=min(num_workers, len(batches))):
+            if isinstance(pixels_NCHW, RecordError):
+                raise pixels_NCHW
+            # Kernels differ with the batch size in their last bits; one size, one result per picture.
+            full_NCHW = pixels_NCHW.new_zeros(BATCH_SIZE, *pixels_NCHW.shape[1:])
+            full_NCHW[: len(pixels_NCHW)] = pixels_NCHW
+            with torch.inference_mode():
+                patches_NPD = select_patches(self.llava, full_NCHW.to(tower.device))
+            yield patches_NPD[: len(pixels_NCHW)].cpu().numpy()
 
     def _keep(self, digests: list[str], patches_NPD: NDArray[np.float32]) -> None:
         if self.folder is None:
@@ -102,6 +184,25 @@ class FeatureCache:
         patches_NPD = np.load(data_path, mmap_mode="r")
         for row, digest in enumerate(json.loads(index_path.read_text())):
             self._rows[digest] = (patches_NPD, row)
+        self._mapped.add(index_path)
+
+    def _list_shards(self) -> dict[Path, int]:
+        """Return the index of every shard of every tower, with what it takes on disk."""
+        found = sorted(self.root.glob("*/*.json")) if self.root is not None else []
+        return {
+            index: index.with_suffix(".npy").stat().st_size for index in found if index.with_suffix(".npy").exists()
+        }
+
+    def _is_needed(self, index_path: Path, digests: set[str]) -> bool:
+        return index_path.parent == self.folder and not digests.isdisjoint(json.loads(index_path.read_text()))
+
+    def _delete_shard(self, index_path: Path) -> None:
+        held = json.loads(index_path.read_text()) if index_path.parent == self.folder else []
+        # The index goes first: what is half deleted does not count as there.
+        index_path.unlink()
+        index_path.with_suffix(".npy").unlink()
+        for digest in held:
+            self._rows.pop(digest, None)
 
     def _digest(self, path: Path) -> str:
         if path not in self._digest_of:
@@ -110,6 +211,16 @@ class FeatureCache:
             except OSError as exc:
                 raise RecordError(f"image {path} cannot be read: {exc.strerror}") from exc
         return self._digest_of[path]
+
+
+def read_pixels(paths: Sequence[Path], image_processor: BaseImageProcessor) -> torch.Tensor:
+    """Return pictures as the tower wants them, [N, C, H, W].
+
+    Raises: RecordError for a picture that cannot be read.
+    """
+    images = [read_image(path) for path in paths]
+    pixels_NCHW: torch.Tensor = image_processor(images=images, return_tensors="pt")["pixel_values"]
+    return pixels_NCHW
 
 
 def read_image(path: Path) -> Image.Image:

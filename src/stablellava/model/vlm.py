@@ -1,8 +1,11 @@
-"""The whole forward pass of training: cached patches in, loss of the answers out.
+"""The whole forward pass of training: token ids and pictures in, loss of the answers out.
 
-Shape legend: N images, P tokens per image, D tower width, B batch, L text length, E width of the
-language model, S supervised tokens, V vocabulary.
+Shape legend: N images, C channels, H height, W width, P tokens per image, D tower width, B batch,
+L text length, E width of the language model, S supervised tokens, V vocabulary.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,29 +17,62 @@ IGNORE = -100
 class AnswerLoss(nn.Module):
     """The library's loss of a LLaVA, without the work whose result nobody reads.
 
-    The tower does not run (its patches are cached), and only positions that predict a supervised
-    token are projected to the vocabulary. Rows are padded on the right, where causal attention keeps
-    the padding from reaching anything, so no mask is needed. Loss and gradients equal the library's.
+    Patches of a frozen tower may be given instead of pictures, and only positions that predict a
+    supervised token are projected to the vocabulary. Padding stands on the right, where causal
+    attention keeps it from reaching anything, so no mask is needed. Loss and gradients equal the
+    library's.
+
+    Every process runs projector and tower in every batch, also where a batch has no picture: a
+    process that left them out would leave the others waiting for its share of the weights.
     """
 
-    def __init__(self, llava: LlavaForConditionalGeneration):
+    def __init__(self, llava: LlavaForConditionalGeneration, *, answers_only: bool = True):
         super().__init__()
         self.llava = llava
+        self.answers_only = answers_only
+        # What sharding wraps: the library asks the model that it is given.
+        self._no_split_modules = llava.model.language_model._no_split_modules
 
     def forward(
-        self, token_ids: torch.Tensor, labels: torch.Tensor, patches: torch.Tensor, num_supervised: torch.Tensor
+        self,
+        token_ids: torch.Tensor,
+        labels: torch.Tensor,
+        num_supervised: torch.Tensor,
+        patches: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        segment_lengths: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Return the summed cross-entropy over ``num_supervised``, the count of the whole step.
 
-        Shapes: token_ids and labels [B, L], patches [N, P, D] -> scalar.
+        Packed rows say where each sample starts: ``position_ids`` count from 0 again, and
+        ``segment_lengths`` are the samples' lengths where all of them stand in one row.
+
+        Shapes: token_ids, labels and position_ids [B, L], patches [N, P, D] or pixel_values
+        [N, C, H, W] -> scalar.
         """
+        if pixel_values is not None:
+            patches = self._look_at(pixel_values)
+        assert patches is not None
         embeddings_BLE = embed(self.llava, token_ids, patches)
-        hidden_BLE = self.llava.model.language_model(inputs_embeds=embeddings_BLE, use_cache=False).last_hidden_state
+        hidden_BLE = self.llava.model.language_model(
+            inputs_embeds=embeddings_BLE, use_cache=False, **_packing(position_ids, segment_lengths)
+        ).last_hidden_state
         next_BL = labels[:, 1:]
         is_learned_BL = next_BL != IGNORE
-        logits_SV = self.llava.lm_head(hidden_BLE[:, :-1][is_learned_BL])
+        if self.answers_only:
+            logits_SV = self.llava.lm_head(hidden_BLE[:, :-1][is_learned_BL])
+        else:
+            logits_SV = self.llava.lm_head(hidden_BLE)[:, :-1][is_learned_BL]
         loss_sum = nn.functional.cross_entropy(logits_SV.float(), next_BL[is_learned_BL], reduction="sum")
         return loss_sum / num_supervised
+
+    def _look_at(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Run the tower; without a picture, on a blank one whose patches are then left out."""
+        if len(pixel_values):
+            return select_patches(self.llava, pixel_values)
+        blank_1CHW = pixel_values.new_zeros(1, *pixel_values.shape[1:])
+        return select_patches(self.llava, blank_1CHW)[:0]
 
 
 def embed(llava: LlavaForConditionalGeneration, token_ids: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
@@ -46,18 +82,30 @@ def embed(llava: LlavaForConditionalGeneration, token_ids: torch.Tensor, patches
     """
     text_BLE: torch.Tensor = llava.get_input_embeddings()(token_ids)
     if not len(patches):
-        return text_BLE
+        # Adds exactly 0, and tells the optimizer so: with others' pictures in the step or none, the same.
+        return text_BLE + 0 * llava.model.multi_modal_projector(patches.new_zeros(1, *patches.shape[1:])).sum()
     patches_NPE = llava.model.multi_modal_projector(patches)
     is_image_BL1 = (token_ids == llava.config.image_token_id).unsqueeze(-1)
     return text_BLE.masked_scatter(is_image_BL1, patches_NPE.to(text_BLE.dtype))
 
 
 def select_patches(llava: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Return what the tower says of each picture, as the projector will read it.
+    """Return what the frozen tower says of each picture, as the projector will read it.
 
     Shapes: pixel_values [N, C, H, W] -> [N, P, D].
     """
     layer = llava.config.vision_feature_layer
-    outputs = llava.model.vision_tower(pixel_values, output_hidden_states=True, return_dict=True)
+    with torch.no_grad():
+        outputs = llava.model.vision_tower(pixel_values, output_hidden_states=True, return_dict=True)
     selected_NPD: torch.Tensor = outputs.hidden_states[layer]
     return selected_NPD[:, 1:] if llava.config.vision_feature_select_strategy == "default" else selected_NPD
+
+
+def _packing(position_ids: torch.Tensor | None, segment_lengths: Sequence[int] | None) -> dict[str, Any]:
+    """Return what packed rows hand down to the layers; nothing for padded ones."""
+    packed: dict[str, Any] = {}
+    if position_ids is not None:
+        packed["position_ids"] = position_ids
+    if segment_lengths is not None:
+        packed["segment_lengths"] = segment_lengths
+    return packed

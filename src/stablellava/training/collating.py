@@ -1,13 +1,50 @@
-"""Examples to the tensors of one step. Shape legend: B batch, L text length, N images, P tokens per image, D width."""
+"""Examples to the tensors of one batch.
+
+Shape legend: B rows, L row length, N images, C H W of a picture, P tokens per image, D width.
+"""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
+from transformers import BaseImageProcessor
 
-from stablellava.model.feature_cache import FeatureCache
+from stablellava.model.feature_cache import FeatureCache, read_pixels
 from stablellava.model.vlm import IGNORE
 from stablellava.training.labels import EncodedExample
+from stablellava.training.packing import fill_rows
+
+
+class PictureSource(Protocol):
+    """Where a batch's pictures come from, in the form that the model's forward pass takes."""
+
+    def __call__(self, images: Sequence[Path]) -> dict[str, torch.Tensor]: ...
+
+
+class CachedPatches:
+    """What the tower said of the pictures, [N, P, D]."""
+
+    def __init__(self, cache: FeatureCache):
+        self.cache = cache
+
+    def __call__(self, images: Sequence[Path]) -> dict[str, torch.Tensor]:
+        return {"patches": self.cache.gather(images)}
+
+
+class DecodedPictures:
+    """The pictures themselves, [N, C, H, W], for a tower that runs in every step."""
+
+    def __init__(self, image_processor: BaseImageProcessor, image_size_px: int):
+        self.image_processor = image_processor
+        self.image_size_px = image_size_px
+
+    def __call__(self, images: Sequence[Path]) -> dict[str, torch.Tensor]:
+        if not images:
+            return {"pixel_values": torch.empty(0, 3, self.image_size_px, self.image_size_px)}
+        return {"pixel_values": read_pixels(images, self.image_processor)}
 
 
 class EncodedDataset(Dataset[EncodedExample]):
@@ -23,21 +60,67 @@ class EncodedDataset(Dataset[EncodedExample]):
         return self.examples[index]
 
 
-class Collator:
-    """Pads rows on the right and fetches the pictures' patches from the cache."""
+class PaddingCollator:
+    """One row per example, padded on the right."""
 
-    def __init__(self, cache: FeatureCache, pad_token_id: int):
-        self.cache = cache
+    def __init__(self, pictures: PictureSource, pad_token_id: int):
+        self.pictures = pictures
         self.pad_token_id = pad_token_id
 
-    def __call__(self, examples: Sequence[EncodedExample]) -> dict[str, torch.Tensor]:
-        """Return token_ids and labels [B, L] and patches [N, P, D] in reading order."""
-        longest = max(len(example.token_ids) for example in examples)
-        token_ids_BL = torch.full((len(examples), longest), self.pad_token_id, dtype=torch.long)
-        labels_BL = torch.full((len(examples), longest), IGNORE, dtype=torch.long)
-        for row, example in enumerate(examples):
-            length = len(example.token_ids)
-            token_ids_BL[row, :length] = torch.from_numpy(example.token_ids)
-            labels_BL[row, :length] = torch.from_numpy(example.labels)
-        patches_NPD = self.cache.gather([path for example in examples for path in example.images])
-        return {"token_ids": token_ids_BL, "labels": labels_BL, "patches": patches_NPD}
+    def __call__(self, examples: Sequence[EncodedExample]) -> dict[str, Any]:
+        """Return token_ids and labels [B, L] and the pictures in reading order."""
+        rows = [[example] for example in examples]
+        token_ids, labels, _ = _lay_out(rows, self.pad_token_id)
+        return {"token_ids": token_ids, "labels": labels, **self.pictures(_images_of(rows))}
+
+
+class PackingCollator:
+    """Many examples per row, each counting its positions from 0.
+
+    Without ``row_length`` a batch is one row, whose segments the attention must keep apart.
+    """
+
+    def __init__(self, pictures: PictureSource, pad_token_id: int, row_length: int | None = None):
+        self.pictures = pictures
+        self.pad_token_id = pad_token_id
+        self.row_length = row_length
+
+    def __call__(self, examples: Sequence[EncodedExample]) -> dict[str, Any]:
+        """Return token_ids, labels and position_ids [B, L] and the pictures in reading order."""
+        rows = [list(examples)]
+        if self.row_length is not None:
+            places = fill_rows([len(example.token_ids) for example in examples], self.row_length)
+            rows = [[examples[place] for place in row] for row in places] or [[]]
+        token_ids, labels, position_ids = _lay_out(rows, self.pad_token_id)
+        batch = {"token_ids": token_ids, "labels": labels, "position_ids": position_ids}
+        if self.row_length is None:
+            batch["segment_lengths"] = [len(example.token_ids) for example in examples] or [1]
+        return batch | self.pictures(_images_of(rows))
+
+
+def _lay_out(rows: Sequence[Sequence[EncodedExample]], pad_token_id: int) -> tuple[torch.Tensor, ...]:
+    """Return token ids, labels and positions [B, L].
+
+    A batch without an example is one token of padding: there is nothing to learn from it, but every
+    process of a step runs the model.
+    """
+    lengths = [sum(len(example.token_ids) for example in row) for row in rows]
+    shape = (max(len(rows), 1), max([*lengths, 1]))
+    token_ids_BL = np.full(shape, pad_token_id, dtype=np.int64)
+    labels_BL = np.full(shape, IGNORE, dtype=np.int64)
+    # Padding goes on counting, as if it belonged to the last example, which does not see it.
+    positions_BL = np.tile(np.arange(shape[1], dtype=np.int64), (shape[0], 1))
+    for index, row in enumerate(rows):
+        start = 0
+        for example in row:
+            end = start + len(example.token_ids)
+            token_ids_BL[index, start:end] = example.token_ids
+            # Nothing before an example predicts its first token.
+            labels_BL[index, start + 1 : end] = example.labels[1:]
+            positions_BL[index, start:] = np.arange(shape[1] - start)
+            start = end
+    return torch.from_numpy(token_ids_BL), torch.from_numpy(labels_BL), torch.from_numpy(positions_BL)
+
+
+def _images_of(rows: Sequence[Sequence[EncodedExample]]) -> list[Path]:
+    return [path for row in rows for example in row for path in example.images]

@@ -41,6 +41,8 @@ class StageReport(Record):
     """Sum over the log's steps, those before an interrupt included."""
     seconds: float
     """Of the last run of the stage, loading and saving included."""
+    num_spikes: int = 0
+    """Steps whose loss stood out; the log names their samples."""
 
 
 class _StageStart(Record):
@@ -48,8 +50,10 @@ class _StageStart(Record):
     config: RunConfig
 
 
-def identify_stage(config: RunConfig, layout: RunLayout, stage: StageName, examples: Sequence[TrainingExample]) -> str:
-    """Return a hash of all that the stage's weights depend on.
+def identify_stage(
+    config: RunConfig, layout: RunLayout, stage: StageName, examples: Sequence[TrainingExample], num_processes: int = 1
+) -> str:
+    """Return a hash of all that the stage's weights depend on; a step grows with the processes.
 
     Raises: RecordError if instruct has no model to start from.
     """
@@ -57,7 +61,8 @@ def identify_stage(config: RunConfig, layout: RunLayout, stage: StageName, examp
         [example.example_id, [path.name for path in example.images], [turn.model_dump() for turn in example.turns]]
         for example in examples
     ]
-    return hash_id(stage_fingerprint(config, stage), hash_id(data), _hash_start(layout, stage))
+    together = [num_processes] if num_processes > 1 else []
+    return hash_id(stage_fingerprint(config, stage), hash_id(data), _hash_start(layout, stage), *together)
 
 
 def find_report(layout: RunLayout, stage: StageName, identity: str) -> StageReport | None:
@@ -80,7 +85,7 @@ def claim_stage(config: RunConfig, layout: RunLayout, stage: StageName, identity
         earlier = _StageStart.from_json(path.read_bytes(), str(path))
         if earlier.identity != identity:
             changed = changed_settings(earlier.config, config, NOT_IN_STAGE)
-            what = "; ".join(changed) or "the data or the model it starts from"
+            what = "; ".join(changed) or "the data, the model it starts from or the number of processes"
             raise ConfigError(
                 f"{layout.root} already holds the stage {stage}, started otherwise ({what}). "
                 f"Use another run directory, or delete {path.parent} and {layout.model_dir(stage)}"

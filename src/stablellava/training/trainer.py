@@ -1,8 +1,11 @@
 """The library's Trainer with our loss, our batch order and checkpoints that survive a kill."""
 
 import shutil
+import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +13,29 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer
 
-from stablellava.config.tree import StageConfig
+from stablellava.config.tree import StageConfig, TrainingSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.vlm import AnswerLoss
+from stablellava.training.arguments import build_arguments, group_parameters
 from stablellava.training.batching import StepPlan
-from stablellava.training.collating import Collator, EncodedDataset
-from stablellava.training.step_log import StepLog, StepRow
+from stablellava.training.collating import EncodedDataset, PackingCollator, PaddingCollator
+from stablellava.training.processes import agree
+from stablellava.training.step_log import MeasureRow, RowLog, StepRow
 
-CHECKPOINTS_KEPT = 2
 _WEIGHTS_NAME = "trainable.safetensors"
 _MARKER_NAME = "complete"
+_LOSSES_REMEMBERED = 20
+_LOSSES_NEEDED = 5
+"""Losses before a spike can be told from a start."""
+
+Measure = Callable[[], Mapping[str, float]]
+"""Called in the main process with the weights as they are; higher is better."""
 
 
 class FixedBatches(Sampler[list[int]]):
-    """Yields planned batches; the attributes are what accelerate reads to split them over devices."""
+    """Yields planned batches; the attributes are what accelerate reads to skip over them."""
 
     drop_last = False
 
@@ -40,57 +50,75 @@ class FixedBatches(Sampler[list[int]]):
         return iter(self.batches)
 
 
+@dataclass(frozen=True)
+class StageLogs:
+    """Where a stage writes down its steps and measurements."""
+
+    steps: RowLog[StepRow]
+    measures: RowLog[MeasureRow]
+
+
 class StageTrainer(Trainer):
-    """Trains what requires gradients in ``loss_model`` over the planned batches."""
+    """Trains what requires gradients in ``loss_model`` over the planned batches.
+
+    ``held_out`` are samples, one "step" of them, whose loss is measured as the settings say.
+    """
 
     model: AnswerLoss
 
     def __init__(
         self,
         loss_model: AnswerLoss,
+        training: TrainingSettings,
         stage: StageConfig,
         plan: StepPlan,
         dataset: EncodedDataset,
-        collator: Collator,
-        log: StepLog,
+        collator: PaddingCollator | PackingCollator,
+        logs: StageLogs,
         checkpoint_dir: Path,
         seed: int,
+        held_out: StepPlan | None = None,
+        measure: Measure | None = None,
     ):
+        self.training = training
         self.stage = stage
         self.plan = plan
         self.dataset = dataset
-        self.step_log = log
+        self.logs = logs
         self.checkpoint_dir = checkpoint_dir
+        self.held_out = held_out
+        self.measure = measure
         self._step_started = time.perf_counter()
-        args = _training_arguments(stage, plan, checkpoint_dir, seed)
-        super().__init__(model=loss_model, args=args, train_dataset=dataset, data_collator=collator)
+        self._losses: deque[float] = deque(maxlen=_LOSSES_REMEMBERED)
+        args = build_arguments(training, stage, plan.num_steps, checkpoint_dir, seed)
+        # The Trainer wants to see a data set where it is to measure; what is measured is planned.
+        watched = dataset if training.watch.every_steps else None
+        super().__init__(
+            model=loss_model, args=args, train_dataset=dataset, data_collator=collator, eval_dataset=watched
+        )
         self.remove_callback(PrinterCallback)
         # AnswerLoss divides by the supervised tokens of the whole step, which the Trainer counts for it.
         self.model_accepts_loss_kwargs = True
         self._loss_shifts_labels = True
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Return the planned batches, skipped over by the Trainer on a resume."""
-        sampler = FixedBatches(self.plan.batches, self.stage.batch_size)
-        loader = DataLoader(self.dataset, batch_sampler=sampler, collate_fn=self.data_collator)
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
+        """Return this process's planned batches, skipped over by the Trainer on a resume."""
+        return self._load(self.plan)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build AdamW with one learning rate for the language model and one for the projector."""
-        del model
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(_parameter_groups(self.model, self.stage), fused=True)
+            self.optimizer = torch.optim.AdamW(group_parameters(model or self.model, self.stage), fused=True)
         return self.optimizer
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, torch.Tensor],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the loss over the answers' tokens of the whole step."""
+        """Return the loss over the answers' tokens of the whole step, such that processes may average it."""
         loss = model(**inputs, num_supervised=num_items_in_batch) * self.accelerator.num_processes
         return (loss, {}) if return_outputs else loss
 
@@ -103,20 +131,37 @@ class StageTrainer(Trainer):
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
-            examples = [self.dataset[index].example_id for index in self.plan.examples_of(self.state.global_step)]
+            step = self.state.global_step
             raise ConfigError(
-                f"the loss of step {self.state.global_step + 1} is {loss.item()}; samples {', '.join(examples)}. "
+                f"the loss of step {step + 1} is {loss.item()}; samples {', '.join(self._find_culprits(step))}. "
                 f"Lower learning_rate ({self.stage.learning_rate:g}) or look at these samples"
             )
         return loss
 
+    def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+        """Measure the loss on the held-out samples and what the caller wants measured."""
+        values: dict[str, float] = {}
+        if self.held_out is not None:
+            values["loss"] = self._held_out_loss(self.held_out)
+        if self.measure is not None:
+            measured = dict(self.measure()) if self.is_world_process_zero() else {}
+            values |= agree(measured)
+        metrics = {f"eval_{name}": value for name, value in values.items()}
+        self.log(metrics)
+        if self.is_world_process_zero():
+            self.logs.measures.append(MeasureRow(step=self.state.global_step, values=values))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self._step_started = time.perf_counter()
+        return metrics
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Write one row per step; the Trainer's closing summary is not one."""
+        """Write one row per step; measurements and the Trainer's closing summary are none."""
         super().log(logs, start_time)
-        if "loss" not in logs:
+        if "loss" not in logs or not self.is_world_process_zero():
             return
         now = time.perf_counter()
-        examples = [self.dataset[index] for index in self.plan.examples_of(self.state.global_step - 1)]
+        examples = [self.dataset[index] for index in self.plan.steps[self.state.global_step - 1]]
+        suspects = [example.example_id for example in examples] if self._stands_out(logs["loss"]) else []
         row = StepRow(
             step=self.state.global_step,
             loss=logs["loss"],
@@ -124,25 +169,97 @@ class StageTrainer(Trainer):
             seconds=now - self._step_started,
             supervised_tokens=sum(example.num_supervised for example in examples),
             samples=len(examples),
+            tokens=sum(len(example.token_ids) for example in examples),
+            grad_norm=logs.get("grad_norm"),
+            suspects=tuple(suspects),
         )
         self._step_started = now
-        self.step_log.append(row)
+        self._losses.append(row.loss)
+        self.logs.steps.append(row)
 
     def train_or_resume(self) -> None:
         """Train to the end, from the newest complete checkpoint if there is one."""
-        checkpoint = find_checkpoint(self.checkpoint_dir)
-        self.step_log.start_after(_step_of(checkpoint) if checkpoint else 0)
+        checkpoint = agree(find_checkpoint(self.checkpoint_dir) if self.args.should_save else None)
+        step = _step_of(checkpoint) if checkpoint else 0
+        if self.args.should_save:
+            self._losses.extend(row.loss for row in self.logs.steps.start_after(step)[-_LOSSES_REMEMBERED:])
+            self.logs.measures.start_after(step)
         self._step_started = time.perf_counter()
         self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if self.training.watch.keep == "best" and self.state.best_model_checkpoint is not None:
+            self._load_from_checkpoint(self.state.best_model_checkpoint, self.model_wrapped)
+
+    def gather_sharded_weights(self) -> dict[str, torch.Tensor] | None:
+        """Return all weights on the main process if processes hold shards of them; None if each holds all."""
+        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            return None
+        weights = self.accelerator.get_state_dict(self.model_wrapped)
+        return {name.removeprefix("llava."): tensor for name, tensor in weights.items()}
+
+    def _load(self, plan: StepPlan) -> DataLoader[Any]:
+        packed = isinstance(self.data_collator, PackingCollator)
+        batches = plan.batches(self.args.process_index, balanced=packed)
+        return DataLoader(
+            self.dataset,
+            batch_sampler=FixedBatches(batches, self.stage.batch_size),
+            collate_fn=self.data_collator,
+            num_workers=self.training.speed.num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    @torch.no_grad()
+    def _held_out_loss(self, plan: StepPlan) -> float:
+        self.model_wrapped.eval()
+        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        for batch in self._load(plan):
+            inputs = self._prepare_inputs(batch)
+            with self.compute_loss_context_manager():
+                sums[0] += self.model_wrapped(**inputs, num_supervised=1)
+            sums[1] += (inputs["labels"][:, 1:] >= 0).sum()
+        loss_sum, count = self.accelerator.reduce(sums, "sum").tolist()
+        return float(loss_sum / count)
+
+    def _stands_out(self, loss: float) -> bool:
+        if len(self._losses) < _LOSSES_NEEDED:
+            return False
+        return loss > self.training.watch.spike_factor * statistics.median(self._losses)
+
+    @torch.no_grad()
+    def _find_culprits(self, step: int) -> list[str]:
+        """Return the ids of the samples whose own loss is not a number; all of the step's if none is alone."""
+        examples = [self.dataset[index] for index in self.plan.steps[step]]
+        names = [example.example_id for example in examples]
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return names
+        alone = [
+            name
+            for name, example in zip(names, examples, strict=True)
+            if not torch.isfinite(self.model(**self._prepare_inputs(self.data_collator([example])), num_supervised=1))
+        ]
+        return alone or names
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        is_best = bool(super()._determine_best_metric(metrics, trial))
+        watch = self.training.watch
+        if is_best and watch.keep == "best":
+            self.control.should_save = True
+        if watch.stop_after and not is_best:
+            waited = (self.state.global_step - self.state.best_global_step) // watch.every_steps
+            self.control.should_training_stop |= waited >= watch.stop_after
+        return is_best
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        # The Trainer wrote file after file; only a folder with the marker is taken up again.
-        (self.checkpoint_dir / f"checkpoint-{self.state.global_step}" / _MARKER_NAME).touch()
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            # The Trainer wrote file after file; only a folder with the marker is taken up again.
+            (self.checkpoint_dir / f"checkpoint-{self.state.global_step}" / _MARKER_NAME).touch()
         self._step_started = time.perf_counter()
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         """Write the weights being trained; the others are in the model the stage starts from."""
+        if not self.args.should_save:
+            return
         folder = Path(output_dir or self.checkpoint_dir)
         folder.mkdir(parents=True, exist_ok=True)
         source = state_dict if state_dict is not None else dict(self.model.named_parameters())
@@ -150,9 +267,11 @@ class StageTrainer(Trainer):
         save_file({name: source[name].detach().contiguous() for name in sorted(wanted)}, folder / _WEIGHTS_NAME)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
         weights = load_file(Path(resume_from_checkpoint) / _WEIGHTS_NAME)
-        target = self.model if model is None else model
-        unexpected = target.load_state_dict(weights, strict=False).unexpected_keys
+        unexpected = self.model.load_state_dict(weights, strict=False).unexpected_keys
         if unexpected:
             raise ConfigError(f"{resume_from_checkpoint} belongs to another model: it has {unexpected[0]}; delete it")
 
@@ -170,46 +289,3 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
-
-
-def _parameter_groups(model: AnswerLoss, stage: StageConfig) -> list[dict[str, Any]]:
-    """Return groups by learning rate and decay, the language model's first: the log shows the first one's rate."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault(("multi_modal_projector" in name, parameter.dim() > 1), []).append(parameter)
-    projector_rate = stage.projector_learning_rate or stage.learning_rate
-    return [
-        {
-            "params": groups[is_projector, is_matrix],
-            "lr": projector_rate if is_projector else stage.learning_rate,
-            "weight_decay": stage.weight_decay if is_matrix else 0.0,
-        }
-        for is_projector, is_matrix in sorted(groups)
-    ]
-
-
-def _training_arguments(stage: StageConfig, plan: StepPlan, checkpoint_dir: Path, seed: int) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(checkpoint_dir),
-        per_device_train_batch_size=stage.batch_size,
-        gradient_accumulation_steps=stage.gradient_accumulation,
-        num_train_epochs=1,
-        learning_rate=stage.learning_rate,
-        weight_decay=stage.weight_decay,
-        max_grad_norm=stage.max_grad_norm,
-        lr_scheduler_type=stage.schedule,
-        warmup_steps=round(stage.warmup_share * plan.num_steps),
-        save_strategy="steps" if stage.save_every_steps else "no",
-        save_steps=max(stage.save_every_steps, 1),
-        save_total_limit=CHECKPOINTS_KEPT,
-        logging_strategy="steps",
-        logging_steps=1,
-        # A step whose loss is not a number must end the run, not be averaged away.
-        logging_nan_inf_filter=False,
-        seed=seed % 2**32,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        report_to="none",
-        disable_tqdm=True,
-    )

@@ -7,7 +7,7 @@ import tiny_vlm
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import IGNORE, AnswerLoss
-from stablellava.training.collating import Collator
+from stablellava.training.collating import CachedPatches, PaddingCollator
 from stablellava.training.data import TrainingExample
 from stablellava.training.labels import encode_example
 
@@ -39,7 +39,7 @@ def batch_of(vlm: Vlm, tmp_path: Path) -> tuple[dict[str, torch.Tensor], list[Pa
     images = [path for example in encoded for path in example.images]
     cache = FeatureCache(tmp_path / "features", vlm.model, vlm.processor.image_processor)
     cache.compute(images)
-    return Collator(cache, pad_token_id=2)(encoded), images
+    return PaddingCollator(CachedPatches(cache), pad_token_id=2)(encoded), images
 
 
 def test_loss_and_gradients_equal_the_librarys_own_forward(vlm: Vlm, tmp_path: Path) -> None:

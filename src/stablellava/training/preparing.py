@@ -1,0 +1,144 @@
+"""All that is fixed before a stage's weights move: model, samples, steps, pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from accelerate import PartialState
+
+from stablellava.config.tree import RunConfig, SpeedSettings, StageConfig, StageName, WatchSettings
+from stablellava.core.errors import ConfigError, RecordError
+from stablellava.core.ids import seed_from, share_of
+from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.feature_cache import FeatureCache
+from stablellava.store.layout import RunLayout
+from stablellava.training.batching import StepPlan, StepShape, draw_examples, plan_steps
+from stablellava.training.collating import CachedPatches, DecodedPictures, PackingCollator, PaddingCollator
+from stablellava.training.data import TrainingExample
+from stablellava.training.labels import DroppedExample, EncodedExample, encode_all
+from stablellava.training.modules import choose_trainable, describe_modules
+from stablellava.training.reporting import Progress
+
+BYTES_PER_GB = 1e9
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A stage before its first step."""
+
+    settings: StageConfig
+    vlm: Vlm
+    examples: list[TrainingExample]
+    encoded: list[EncodedExample]
+    dropped: list[DroppedExample]
+    plan: StepPlan
+    held_out: StepPlan | None
+    """One step of the samples kept out of training, as every process measures its part of them."""
+    cache: FeatureCache
+    packed: bool
+
+    def with_model(self, vlm: Vlm) -> "Prepared":
+        """Return the same stage with another model object, its trainable parts marked alike."""
+        for own, other in zip(vlm.model.parameters(), self.vlm.model.parameters(), strict=True):
+            own.requires_grad_(other.requires_grad)
+        return replace(self, vlm=vlm)
+
+
+def prepare_stage(
+    config: RunConfig,
+    layout: RunLayout,
+    stage: StageName,
+    examples: list[TrainingExample],
+    processes: PartialState,
+    tell: Progress,
+) -> Prepared:
+    """Load the model, encode the samples, plan the steps and compute what is cached.
+
+    Raises: RecordError if no sample can be learned from, ConfigError for settings that do not fit.
+    """
+    training = config.training
+    settings = training.align if stage == "align" else training.instruct
+    with processes.main_process_first():
+        # The first process converts and caches what the others then find.
+        vlm = starting_model(config, layout, stage)
+    choose_trainable(vlm.model, settings, stage)
+    tell("model", 1, 1, ", ".join(module.summary for module in describe_modules(vlm.model)))
+    encoded, dropped = encode_all(examples, vlm.chat, settings.max_length)
+    if not encoded:
+        raise RecordError(f"{layout.data_dir}: none of {len(examples)} samples can be learned from: {dropped[0]}")
+    by_gradient = settings.method == "gradient"
+    kept_out = _choose_held_out(encoded, training.watch) if by_gradient else []
+    plan = _plan(settings, encoded, kept_out, processes.num_processes, seed_from(config.seed, stage, "order"))
+    cache = FeatureCache(layout.features_dir, vlm.model, vlm.processor.image_processor)
+    if training.speed.cached_features or not by_gradient:
+        images = images_of(encoded, [*plan.drawn(), *kept_out])
+        _fill(cache, images, training.speed, processes, tell)
+    held_out = _plan_held_out(plan, kept_out) if kept_out else None
+    packed = by_gradient and training.speed.packing
+    return Prepared(settings, vlm, examples, encoded, dropped, plan, held_out, cache, packed)
+
+
+def starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> Vlm:
+    """Return what a stage starts from: the assembled parts for align, align's model for instruct."""
+    if stage == "align":
+        return assemble(config.training.model, seed_from(config.seed, "projector"))
+    return load_vlm(layout.model_dir("align"))
+
+
+def build_collator(ready: Prepared, speed: SpeedSettings, attention: str) -> PaddingCollator | PackingCollator:
+    """Return what makes batches of samples: packed or padded, with cached patches or decoded pictures."""
+    processor = ready.vlm.processor
+    size_px = ready.vlm.model.config.vision_config.image_size
+    pictures = (
+        CachedPatches(ready.cache) if speed.cached_features else DecodedPictures(processor.image_processor, size_px)
+    )
+    pad_token_id = int(processor.tokenizer.pad_token_id)
+    if not speed.packing:
+        return PaddingCollator(pictures, pad_token_id)
+    return PackingCollator(pictures, pad_token_id, speed.row_length if attention == "block_mask" else None)
+
+
+def images_of(encoded: Sequence[EncodedExample], drawn: Sequence[int]) -> list[Path]:
+    """Return the pictures of the drawn samples, each once."""
+    return list(dict.fromkeys(path for index in sorted(set(drawn)) for path in encoded[index].images))
+
+
+def _choose_held_out(encoded: Sequence[EncodedExample], watch: WatchSettings) -> list[int]:
+    """Return the samples to measure on; which ones depends on their ids alone."""
+    if watch.held_out_samples >= len(encoded):
+        raise ConfigError(
+            f"training.watch.held_out_samples={watch.held_out_samples}: there are {len(encoded)} samples; "
+            "some have to be left to learn from"
+        )
+    by_id = sorted(range(len(encoded)), key=lambda index: share_of(encoded[index].example_id, "held out of training"))
+    return by_id[: watch.held_out_samples]
+
+
+def _plan(
+    settings: StageConfig, encoded: Sequence[EncodedExample], kept_out: Sequence[int], num_processes: int, seed: int
+) -> StepPlan:
+    taught = np.setdiff1d(np.arange(len(encoded)), np.array(kept_out, dtype=np.int64))
+    drawn = taught[draw_examples(len(taught), settings.num_samples, settings.num_epochs, seed)]
+    lengths = [len(example.token_ids) for example in encoded]
+    shape = StepShape(settings.batch_size, settings.gradient_accumulation, num_processes)
+    return plan_steps(lengths, drawn, shape, seed, grouped=settings.group_by_length)
+
+
+def _plan_held_out(plan: StepPlan, kept_out: Sequence[int]) -> StepPlan:
+    """Return steps over the samples, so that every process has as many batches as the others."""
+    shape = StepShape(plan.shape.batch_size, 1, plan.shape.num_processes)
+    return plan_steps(plan.lengths, np.array(kept_out, dtype=np.int64), shape, 0)
+
+
+def _fill(
+    cache: FeatureCache, images: list[Path], speed: SpeedSettings, processes: PartialState, tell: Progress
+) -> None:
+    """Compute what is missing, every process its part."""
+    if speed.max_cache_gb is not None and processes.is_main_process:
+        cache.make_room(images, speed.max_cache_gb * BYTES_PER_GB)
+    processes.wait_for_everyone()
+    own = images[processes.process_index :: processes.num_processes]
+    cache.compute(own, lambda done, total: tell("features", done, total, ""), speed.num_workers, processes.device)
+    processes.wait_for_everyone()
+    cache.refresh()
