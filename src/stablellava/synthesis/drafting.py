@@ -35,17 +35,18 @@ def _from_journal(journal: ShardJournal, draft_id: str) -> Draft | Rejected:
 
 def _judge(request: DraftRequest, result: Draft | DraftRefusal) -> Draft | Rejected:
     if isinstance(result, DraftRefusal):
-        return _reject(request, result.reason, result.detail)
+        return reject_request(request, result.reason, result.detail)
     asked = (request.draft_id, request.capability.name, request.keyword.name, request.setting)
     got = (result.draft_id, result.capability, result.keyword, result.setting)
     if asked != got:
         # A writer that swaps keyword or place would carry held-out combinations into the training data.
-        return _reject(request, "draft_off_plan", f"asked for {asked[1:]}, got {got[1:]}")
+        return reject_request(request, "draft_off_plan", f"asked for {asked[1:]}, got {got[1:]}")
     # Seconds differ from run to run and data must not.
     return result.model_copy(update={"stamp": result.stamp.model_copy(update={"seconds": None})})
 
 
-def _reject(request: DraftRequest, reason: str, detail: str) -> Rejected:
+def reject_request(request: DraftRequest, reason: str, detail: str) -> Rejected:
+    """Return a request that came to no draft as a reject."""
     return Rejected(
         draft_id=request.draft_id,
         capability=request.capability.name,
