@@ -109,15 +109,26 @@ class _RowError(Exception):
         self.item_id = item_id
 
 
+def build_item(row: dict[str, Any]) -> EvalItem:
+    """Return the checked item of a parsed row of either shape, its pictures not looked at.
+
+    Raises: RecordError saying what is wrong, without saying where.
+    """
+    try:
+        item = PhotoRow.model_validate(row).to_item() if _is_photo_row(row) else EvalItem.model_validate(row)
+    except ValidationError as exc:
+        raise RecordError(first_problem(exc)) from exc
+    problem = _problem_of_text(item) or _problem_of_answers(item)
+    if problem:
+        raise RecordError(problem)
+    return item
+
+
 def _read_item(raw: bytes, folder: Path) -> EvalItem:
     row = _parse_row(raw)
     item_id = str(row.get("id", row.get("item_id", "")))
     try:
-        item = PhotoRow.model_validate(row).to_item() if _is_photo_row(row) else EvalItem.model_validate(row)
-    except ValidationError as exc:
-        raise _RowError(first_problem(exc), item_id) from exc
-    _check_item(item)
-    try:
+        item = build_item(row)
         digests = tuple(_digest_of_image(folder, image) for image in item.images)
     except RecordError as exc:
         raise _RowError(str(exc), item_id) from exc
@@ -148,12 +159,6 @@ def _parse_row(raw: bytes) -> dict[str, Any]:
 
 def _is_photo_row(row: dict[str, Any]) -> bool:
     return "item_id" not in row and "accepted" not in row
-
-
-def _check_item(item: EvalItem) -> None:
-    problem = _problem_of_text(item) or _problem_of_answers(item)
-    if problem:
-        raise _RowError(problem, item.item_id)
 
 
 def _problem_of_text(item: EvalItem) -> str:

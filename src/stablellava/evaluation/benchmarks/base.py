@@ -110,7 +110,7 @@ class Scored(NamedTuple):
     """The headline first."""
 
 
-def keep_all(items: Sequence[SourceItem]) -> "Arranged":
+def keep_all(items: Sequence[SourceItem], source: Source) -> "Arranged":
     """Take the items as the file has them."""
     return Arranged(list(items), [])
 
@@ -129,6 +129,17 @@ def item_unit(item: TaskItem) -> str:
 
 
 @dataclass(frozen=True)
+class Submission:
+    """An upload as the benchmark's own server or tool takes it."""
+
+    about: str
+    suffix: str
+    """Of the one file; "" where it is a folder."""
+    render: Callable[[Sequence[Answered]], dict[str, bytes]]
+    """Files by their path in the folder; of a single file, under ""."""
+
+
+@dataclass(frozen=True)
 class Task:
     """A benchmark: how its files are read, asked and scored."""
 
@@ -144,13 +155,11 @@ class Task:
     """Items of a row, none for one that the variant leaves aside. Raises RowError for a bad one."""
     score: Callable[[str, str, Sequence[Answered]], Scored]
     """Takes the name of the figure, the variant and answers that have a reference."""
-    arrange: Callable[[Sequence[SourceItem]], Arranged] = keep_all
+    arrange: Callable[[Sequence[SourceItem], Source], Arranged] = keep_all
     unit_of: Callable[[TaskItem], str] = item_unit
     judge_requests: Callable[[str, Answered], Sequence[JudgeRequest]] | None = None
     """What to ask a judge about an answer (variant first); requests of one run."""
-    submission: Callable[[Sequence[Answered]], dict[str, bytes]] | None = None
-    """Files of an upload by name; one file under the name "" when there is just one."""
-    submission_suffix: str = ".json"
+    submission: "Submission | None" = None
 
     @property
     def default_variant(self) -> str:
@@ -164,3 +173,24 @@ class Task:
 def format_options(options: Mapping[str, str], form: str = "{letter}. {text}") -> str:
     """Return the options a line each."""
     return "\n".join(form.format(letter=letter, text=text) for letter, text in options.items())
+
+
+def ask_choice(question: str, options: Mapping[str, str], hint: str = "") -> str:
+    """Return LLaVA-1.5's multiple-choice prompt: [hint,] question, "A. text" lines, the letter instruction."""
+    lines = [question, format_options(options, "{letter}. {text}"), LETTER_ANSWER]
+    return "\n".join([hint, *lines] if hint else lines)
+
+
+def ask_short(question: str, *between: str) -> str:
+    """Return LLaVA-1.5's short-answer prompt: question, lines between, the single-word instruction."""
+    return "\n".join([question, *between, SHORT_ANSWER])
+
+
+def cluster_of(item: TaskItem) -> str:
+    """Return what items are resampled together by: their first image."""
+    return item.images_sha256[0] if item.images_sha256 else ""
+
+
+def no_answer(answered: Answered) -> ItemScore:
+    """Return the score of an item that was not answered."""
+    return ItemScore(item_id=answered.item.item_id, value=None, why=answered.failure or "no answer")

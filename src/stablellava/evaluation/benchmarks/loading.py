@@ -60,7 +60,7 @@ def load_task(
     source = Source(path, chosen, images_dir)
     problems = _Problems(keep_going)
     found = _read_items(task, source, problems)
-    arranged = task.arrange(_drop_repeated(found, problems))
+    arranged = task.arrange(_drop_repeated(found, problems), source)
     for message in arranged.problems:
         problems.add(message)
     kept = _take_first(task, arranged.items, limit)

@@ -1,0 +1,114 @@
+"""LLaVA-Bench in the wild: a judge scores GPT-4's answer and the model's side by side."""
+
+from collections.abc import Iterator, Sequence
+
+from stablellava.core.errors import RecordError
+from stablellava.core.score import TaskItem
+from stablellava.evaluation.benchmarks.base import Answered, JudgeRequest, Scored, Source, SourceItem, Task
+from stablellava.evaluation.benchmarks.mmvet import NO_JUDGE
+from stablellava.evaluation.benchmarks.pictures import find_picture
+from stablellava.evaluation.benchmarks.rows import Row, show
+from stablellava.evaluation.benchmarks.tables import read_json_lines
+from stablellava.evaluation.official.llavabench import Review, parse_score, report_llavabench, score_review
+
+_CATEGORIES = ("conv", "detail", "complex")
+_BOTH_ORDERS = "llava-both-orders"
+
+
+def _open_rows(source: Source) -> Iterator[Row]:
+    """Yield questions with the caption of their image and GPT-4's answer."""
+    folder = source.path if source.path.is_dir() else source.path.parent
+    questions = folder / "questions.jsonl" if source.path.is_dir() else source.path
+    captions = {row.text("image"): row.optional("caption") for row in read_json_lines(folder / "context.jsonl")}
+    answers = {row.text("question_id"): row.optional("text") for row in read_json_lines(folder / "answers_gpt4.jsonl")}
+    for row in read_json_lines(questions):
+        found = {"caption": captions.get(row.optional("image")), "gpt4": answers.get(row.optional("question_id"))}
+        yield Row(row.path, row.place, {**row.cells, **found})
+
+
+def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
+    image, question = row.text("image"), row.text("text")
+    for column, file in (("caption", "context.jsonl"), ("gpt4", "answers_gpt4.jsonl")):
+        if not row.cells.get(column):
+            key = "image" if column == "caption" else "question_id"
+            raise row.error(key, f"{show(row.cells.get(key))} stands in no row of {file}; add it there")
+    root = row.path.parent
+    folders = [source.images_dir] if source.images_dir else [root / "images", root]
+    try:
+        picture = find_picture(image, folders)
+    except RecordError as exc:
+        raise row.error("image", str(exc)) from exc
+    item = TaskItem(
+        item_id=row.text("question_id"),
+        form="free",
+        prompt=question,
+        question=question,
+        reference=(row.text("gpt4"),),
+        group=row.one_of("category", _CATEGORIES),
+        fields={"caption": row.text("caption"), "image": image},
+    )
+    return (SourceItem(item, row, (picture,)),)
+
+
+def _judge_requests(variant: str, answered: Answered) -> Sequence[JudgeRequest]:
+    item = answered.item
+    return tuple(
+        JudgeRequest(
+            request_id=f"{item.item_id}{' swapped' if is_swapped else ''}",
+            kind="llavabench",
+            question=item.question,
+            reference=item.reference[0],
+            prediction=answered.text or "",
+            context=item.fields["caption"],
+            category=item.group,
+            is_swapped=is_swapped,
+        )
+        for is_swapped in ((False, True) if variant == _BOTH_ORDERS else (False,))
+    )
+
+
+def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
+    """Return the official figure, of reviews with the reference first; beside it all reviews of both orders."""
+    official = [review for entry in answered for review in _reviews(entry, swapped=False)]
+    by_item = {review.question_id: score_review(review) for review in reversed(official)}
+    reports = report_llavabench(name, official)
+    if variant == _BOTH_ORDERS:
+        swapped = [review for entry in answered for review in _reviews(entry, swapped=True)]
+        reports = (
+            *reports,
+            report_llavabench(f"{name}/answer-first", swapped)[0],
+            report_llavabench(f"{name}/both-orders", [*official, *swapped])[0],
+        )
+    return Scored(tuple(by_item[entry.item.item_id] for entry in answered), reports)
+
+
+def _reviews(answered: Answered, *, swapped: bool) -> list[Review]:
+    item = answered.item
+    found = [judgement for judgement in answered.judgements if judgement.is_swapped == swapped]
+    if not found:
+        return [Review(item.item_id, item.group, None, item.fields["image"], answered.failure or NO_JUDGE)]
+    return [
+        Review(item.item_id, item.group, _swap(j.text) if swapped else j.text, item.fields["image"], j.why)
+        for j in found
+    ]
+
+
+def _swap(review: str | None) -> str | None:
+    """Return a review of the other order as if the reference had been first."""
+    pair = parse_score(review) if review is not None else None
+    return review if pair is None else f"{pair[1]!r} {pair[0]!r}"
+
+
+TASK = Task(
+    name="llavabench",
+    title="LLaVA-Bench (in the wild)",
+    needs="the folder with questions.jsonl, context.jsonl, answers_gpt4.jsonl and images/; scores need a judge",
+    variants={
+        "llava": "the question alone; the judge sees the reference first, as officially",
+        _BOTH_ORDERS: "the same, judged in both orders",
+    },
+    open_rows=_open_rows,
+    read_row=_read_row,
+    score=_score,
+    judge_requests=_judge_requests,
+)

@@ -1,0 +1,111 @@
+"""ScienceQA: school questions, with an image or without."""
+
+from collections.abc import Iterator, Sequence
+
+from stablellava.core.errors import RecordError
+from stablellava.core.score import TaskItem
+from stablellava.evaluation.benchmarks.base import (
+    Answered,
+    Scored,
+    Source,
+    SourceItem,
+    Task,
+    ask_choice,
+    no_answer,
+)
+from stablellava.evaluation.benchmarks.pictures import find_picture
+from stablellava.evaluation.benchmarks.rows import Row
+from stablellava.evaluation.benchmarks.tables import as_object, read_json
+from stablellava.evaluation.official.scienceqa import (
+    OPTIONS,
+    Problem,
+    report_scienceqa,
+    score_problem,
+    score_problem_lmms,
+)
+
+
+def _open_rows(source: Source) -> Iterator[Row]:
+    """Yield the problems of the test split (all, without a pid_splits.json or a "split")."""
+    path = source.path / "problems.json" if source.path.is_dir() else source.path
+    problems = as_object(read_json(path), path, 1)
+    splits = path.with_name("pid_splits.json")
+    chosen = set(map(str, read_json(splits)["test"])) if splits.is_file() else None
+    for number, (pid, problem) in enumerate(problems.items(), start=1):
+        cells = as_object(problem, path, number)
+        if pid in chosen if chosen is not None else cells.get("split", "test") == "test":
+            yield Row(path, f"problem {pid!r}", {**cells, "pid": pid})
+
+
+def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
+    pid, image, hint = row.text("pid"), row.optional("image"), row.optional("hint")
+    if source.variant == "llava-image" and not image:
+        return ()
+    choices = row.texts("choices")
+    if not 2 <= len(choices) <= len(OPTIONS):
+        raise row.error("choices", f"got {len(choices)} choices; 2 to {len(OPTIONS)} are needed")
+    answer = row.integer("answer")
+    if not 0 <= answer < len(choices):
+        raise row.error("answer", f"got {answer}; it is the index of one of {len(choices)} choices, from 0")
+    options = dict(zip(OPTIONS, choices, strict=False))
+    item = TaskItem(
+        item_id=pid,
+        form="choice",
+        prompt=ask_choice(row.text("question"), options, f"Context: {hint}" if hint else ""),
+        question=row.text("question"),
+        options=options,
+        reference=(OPTIONS[answer],),
+        group=row.optional("subject"),
+        fields={"hint": hint, "subject": row.optional("subject"), "grade": row.optional("grade"), "image": image},
+    )
+    if not image:
+        return (SourceItem(item, row),)
+    root = row.path.parent
+    nested = [root / "images" / "test", root / "test", root.parent / "images" / "test", root / "images"]
+    folders = [source.images_dir] if source.images_dir else nested
+    try:
+        return (SourceItem(item, row, (find_picture(f"{pid}/{image}", folders),)),)
+    except RecordError as exc:
+        raise row.error("image", str(exc)) from exc
+
+
+def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
+    problems = [_problem(entry) for entry in answered]
+    official = [
+        no_answer(entry) if entry.text is None else score_problem(problem)
+        for problem, entry in zip(problems, answered, strict=True)
+    ]
+    lmms = [
+        no_answer(entry) if entry.text is None else score_problem_lmms(problem)
+        for problem, entry in zip(problems, answered, strict=True)
+    ]
+    reports = report_scienceqa(name, problems, official)
+    return Scored(tuple(official), (*reports, report_scienceqa(f"{name}/lmms-eval", problems, lmms)[0]))
+
+
+def _problem(answered: Answered) -> Problem:
+    item = answered.item
+    return Problem(
+        problem_id=item.item_id,
+        num_choices=len(item.options),
+        answer=OPTIONS.index(item.reference[0]),
+        text=answered.text,
+        has_image=bool(item.images),
+        has_hint=bool(item.fields["hint"]),
+        subject=item.fields["subject"],
+        grade=item.fields["grade"],
+    )
+
+
+TASK = Task(
+    name="scienceqa",
+    title="ScienceQA",
+    needs="the folder with problems.json, pid_splits.json and images/test/<id>/<image>",
+    variants={
+        "llava": "LLaVA-1.5's prompt: context, question, options, letter instruction; the test split",
+        "llava-image": "the same on problems with an image alone",
+    },
+    open_rows=_open_rows,
+    read_row=_read_row,
+    score=_score,
+)

@@ -1,0 +1,134 @@
+"""TextVQA: questions about text in photos, ten annotators each.
+
+Whether the prompt lists what an OCR system read changes the figure by some 13 points, so each way is a variant.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from stablellava.core.errors import RecordError
+from stablellava.core.score import TaskItem
+from stablellava.evaluation.benchmarks.base import (
+    Answered,
+    Scored,
+    Source,
+    SourceItem,
+    Task,
+    ask_short,
+    no_answer,
+)
+from stablellava.evaluation.benchmarks.pictures import ParquetPicture, PictureSource, find_picture
+from stablellava.evaluation.benchmarks.rows import Row, show
+from stablellava.evaluation.benchmarks.tables import list_rows, read_json, read_json_lines, read_parquet
+from stablellava.evaluation.benchmarks.vizwiz import read_annotations
+from stablellava.evaluation.official.aggregating import GroupedScore, report_means
+from stablellava.evaluation.official.textvqa import score_textvqa, score_textvqa_vqa
+
+_NUM_ANNOTATIONS = 10
+_OCR_LEAD = "Reference OCR token: "
+_WITH_OCR = "llava"
+
+
+def _open_rows(source: Source) -> Iterator[Row]:
+    """Yield rows, each with the line of OCR tokens that LLaVA's prompt has where the variant wants it."""
+    rows = _read_rows(source.path)
+    if source.variant != _WITH_OCR:
+        yield from rows
+        return
+    lines = _read_ocr(source.path.parent)
+    for row in rows:
+        key = (row.optional("image_id"), row.optional("question").lower())
+        line = lines.get(key, lines.get((key[0], "")))
+        yield Row(row.path, row.place, row.cells if line is None else {**row.cells, "ocr_line": line})
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+    if path.suffix == ".parquet":
+        yield from read_parquet(path)
+        return
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
+        raise RecordError(f'{path}: no list under "data"; the file is TextVQA_0.5.1_val.json')
+    yield from list_rows(path, content["data"], "data entry")
+
+
+def _read_ocr(folder: Path) -> dict[tuple[str, str], str]:
+    """Return OCR lines by image and lower-case question (LLaVA's file), or by image alone (TextVQA's)."""
+    lines: dict[tuple[str, str], str] = {}
+    for path in sorted(folder.glob("*Rosetta_OCR*.json")):
+        entries: list[dict[str, Any]] = read_json(path).get("data", [])
+        lines.update({(str(e["image_id"]), ""): _OCR_LEAD + ", ".join(e["ocr_tokens"]) for e in entries})
+    for path in sorted(folder.glob("*_ocr.jsonl")):
+        for row in read_json_lines(path):
+            question, *between, _ = row.text("text").split("\n")
+            lines[row.text("question_id"), question.lower()] = "\n".join(between)
+    return lines
+
+
+def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
+    image_id, question = row.text("image_id"), row.text("question")
+    between = (_read_ocr_line(row),) if source.variant == _WITH_OCR else ()
+    item = TaskItem(
+        item_id=row.text("question_id"),
+        form="short",
+        prompt=ask_short(question, *between),
+        question=question,
+        reference=read_annotations(row, _NUM_ANNOTATIONS) if row.cells.get("answers") else (),
+        fields={"image_id": image_id},
+        also_known_as=(image_id,),
+    )
+    return (SourceItem(item, row, (_find(row, image_id, source),), "image_id"),)
+
+
+def _read_ocr_line(row: Row) -> str:
+    if "ocr_line" in row.cells:
+        return row.text("ocr_line")
+    tokens = row.cells.get("ocr_tokens")
+    if not isinstance(tokens, list):
+        raise row.error(
+            "ocr_tokens",
+            f"got {show(tokens)}; LLaVA-1.5's prompt lists OCR tokens: put llava_textvqa_val_v051_ocr.jsonl or "
+            "TextVQA_Rosetta_OCR_v0.2_val.json beside the file, or use --variant no-ocr",
+        )
+    return _OCR_LEAD + ", ".join(map(str, tokens))
+
+
+def _find(row: Row, image_id: str, source: Source) -> PictureSource:
+    cell = row.cells.get("image")
+    if isinstance(cell, ParquetPicture):
+        return cell
+    root = row.path.parent
+    folders = [source.images_dir] if source.images_dir else [root / "train_images", root, root / "images"]
+    try:
+        return find_picture(image_id, folders)
+    except RecordError as exc:
+        raise row.error("image_id", str(exc)) from exc
+
+
+def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
+    official, other = [], []
+    for entry in answered:
+        item, cluster = entry.item, entry.item.fields["image_id"]
+        if entry.text is None:
+            official.append(GroupedScore(no_answer(entry), cluster=cluster))
+            other.append(official[-1])
+            continue
+        official.append(GroupedScore(score_textvqa(item.item_id, entry.text, item.reference), cluster=cluster))
+        other.append(GroupedScore(score_textvqa_vqa(item.item_id, entry.text, item.reference), cluster=cluster))
+    reports = (*report_means(name, official), *report_means(f"{name}/vqa-rule", other))
+    return Scored(tuple(item.score for item in official), reports)
+
+
+TASK = Task(
+    name="textvqa",
+    title="TextVQA",
+    needs="TextVQA_0.5.1_val.json with train_images/ and an OCR file beside it, or a parquet file",
+    variants={
+        _WITH_OCR: "LLaVA-1.5's prompt: question, OCR tokens, single-word instruction",
+        "no-ocr": "question and single-word instruction (lmms-eval's default)",
+    },
+    open_rows=_open_rows,
+    read_row=_read_row,
+    score=_score,
+)

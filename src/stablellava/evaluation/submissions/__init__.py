@@ -1,0 +1,1 @@
+"""Files to upload, as the benchmarks' own servers and tools take them."""

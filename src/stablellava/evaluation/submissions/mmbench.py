@@ -1,0 +1,41 @@
+"""MMBench's upload: one XLSX row a pass, answers as they came.
+
+Columns follow LLaVA's ``convert_mmbench_for_submission.py``: what the server does not need is left out and
+the prediction stands at place 6.
+"""
+
+import datetime
+import io
+from collections.abc import Sequence
+
+from stablellava.core.errors import BackendMissing
+from stablellava.evaluation.benchmarks.base import Answered, Submission
+
+_COLUMNS = ("index", "question", "A", "B", "C", "D", "prediction", "answer", "split")
+# Equal answers give equal files.
+_FIXED_TIME = datetime.datetime(2000, 1, 1)
+
+
+def render(answered: Sequence[Answered]) -> dict[str, bytes]:
+    """Return the workbook. Raises: BackendMissing without openpyxl."""
+    try:
+        from openpyxl import Workbook
+    except ImportError as exc:
+        raise BackendMissing("XLSX files need openpyxl: pip install 'stablellava[xlsx]'") from exc
+    book = Workbook()
+    book.properties.created = book.properties.modified = _FIXED_TIME
+    sheet = book.active
+    sheet.append(_COLUMNS)
+    for entry in answered:
+        item = entry.item
+        # A leading "=" would make a spreadsheet compute the answer.
+        cells = [int(item.item_id), item.question, *(item.options.get(letter, "") for letter in "ABCD")]
+        sheet.append([*cells, entry.text or "", *(item.reference or ("",)), item.fields.get("split", "")])
+        for cell in sheet[sheet.max_row][1:]:
+            cell.data_type = "s"
+    data = io.BytesIO()
+    book.save(data)
+    return {"": data.getvalue()}
+
+
+SUBMISSION = Submission("XLSX for the MMBench server", ".xlsx", render)
