@@ -2,23 +2,20 @@
 
     python benchmarks/diversity.py [--num-drafts 1000] [capability ...]
 
-Prints, per capability, the share of distinct word 4-grams (distinct / all, lower-cased, over all answers),
+Prints, per capability, the share of distinct word 4-grams (distinct / all, over all answers),
 the mean length of the first answer in words, and drafts per second on one thread.
 """
 
 import argparse
 import random
-import re
 import time
-from collections import Counter
 
 from stablellava.backends.adapters.grammar import GrammarWriter
 from stablellava.capabilities import list_capabilities, load_capability
 from stablellava.core.capability import Capability
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.ids import seed_from
-
-_WORD = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*")
+from stablellava.synthesis.diversity import distinct_share
 
 
 def make_requests(capability: Capability, count: int) -> list[DraftRequest]:
@@ -32,14 +29,6 @@ def make_requests(capability: Capability, count: int) -> list[DraftRequest]:
             DraftRequest(draft_id=str(number), seed=seed, capability=capability, keyword=keyword, setting=setting)
         )
     return requests
-
-
-def distinct_share(texts: list[str], width: int = 4) -> float:
-    grams: Counter[tuple[str, ...]] = Counter()
-    for text in texts:
-        words = _WORD.findall(text.lower())
-        grams.update(tuple(words[start : start + width]) for start in range(len(words) - width + 1))
-    return len(grams) / grams.total()
 
 
 def main() -> None:
