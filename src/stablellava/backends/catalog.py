@@ -15,7 +15,10 @@ _BUILT_IN: dict[str, str] = {
     "writer.grammar": "stablellava.backends.adapters.grammar:GrammarWriter",
     "writer.fake-writer": "stablellava.backends.adapters.fake:FakeWriter",
     "chat.openai": "stablellava.backends.adapters.wire:WireChat",
+    "chat.llamacpp": "stablellava.backends.adapters.llamacpp:LlamaCppChat",
+    "chat.fake-chat": "stablellava.backends.adapters.fake_chat:FakeChat",
     "painter.openmoji": "stablellava.backends.adapters.openmoji:OpenMojiPainter",
+    "painter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersPainter",
     "painter.fake-painter": "stablellava.backends.adapters.fake:FakePainter",
 }
 
