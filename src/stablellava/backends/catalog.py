@@ -21,6 +21,8 @@ _BUILT_IN: dict[str, str] = {
     "painter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersPainter",
     "painter.fake-painter": "stablellava.backends.adapters.fake:FakePainter",
 }
+_EXTRA_OF_BACKEND = {"painter.diffusers": "diffusers"}
+"""What to install for backends that need more than one package."""
 
 
 def list_backends() -> dict[str, str]:
@@ -43,7 +45,9 @@ def build_backend(kind: Kind, name: str, options: Mapping[str, Any] | None = Non
     try:
         backend_class = getattr(importlib.import_module(module_name), class_name)
     except ImportError as exc:
-        raise BackendMissing(f"{kind} {name!r} needs the package {exc.name!r}: pip install {exc.name}") from exc
+        extra = _EXTRA_OF_BACKEND.get(f"{kind}.{name}")
+        wanted = f"'stablellava[{extra}]'" if extra else exc.name
+        raise BackendMissing(f"{kind} {name!r} needs the package {exc.name!r}: pip install {wanted}") from exc
     try:
         return backend_class(**dict(options or {}))
     except TypeError as exc:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from stablellava.core.errors import BackendFailed, StableLlavaError
+from stablellava.core.rank import WORKER_RANK_VARIABLE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -107,7 +108,8 @@ class LocalExecutor(Generic[Item, Result]):
     def _start_worker(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._build_task, self._build_args), daemon=True)
+        rank = len(self._workers)
+        process = context.Process(target=_serve, args=(theirs, rank, self._build_task, self._build_args), daemon=True)
         # Ctrl-C is the parent's to handle; what is blocked here stays blocked in the new process.
         # The tracker unblocks Ctrl-C when it is first started, so it must be there before.
         resource_tracker.ensure_running()
@@ -152,8 +154,11 @@ def _death_of(worker: _Worker) -> BackendFailed:
     )
 
 
-def _serve(pipe: Connection, build_task: Callable[..., Callable[[Any], Any]], build_args: tuple[Any, ...]) -> None:
+def _serve(
+    pipe: Connection, rank: int, build_task: Callable[..., Callable[[Any], Any]], build_args: tuple[Any, ...]
+) -> None:
     """Answer items until the pipe closes."""
+    os.environ[WORKER_RANK_VARIABLE] = str(rank)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         task: Callable[[Any], Any] | None = None

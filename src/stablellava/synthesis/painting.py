@@ -1,9 +1,10 @@
 """One paint job per prompt; pictures are stored and journaled as soon as they are there."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from stablellava.backends.protocols import Painter
+from stablellava.backends.protocols import Painter, StreamingPainter
 from stablellava.core.draft import Draft
 from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
@@ -51,19 +52,37 @@ class Easel:
 
         Raises: BackendFailed if the painter does not answer every job.
         """
-        for batch in _batches([job for job in jobs if self._journal.find(job.painting_id) is None]):
-            results = self._painter.paint(batch)
-            if len(results) != len(batch):
-                raise BackendFailed(f"painter {self._painter.name!r} gave {len(results)} results for {len(batch)} jobs")
-            self.num_painted += len(batch)
-            outcomes = [self._keep(job, result) for job, result in zip(batch, results, strict=True)]
-            self._journal.add(
-                [
-                    (job.painting_id, {type(outcome).__name__: outcome.model_dump(mode="json")})
-                    for job, outcome in zip(batch, outcomes, strict=True)
-                ]
-            )
+        # Batches are cut before journaled jobs are left out, so that a resumed run paints the same ones together.
+        open_batches = [batch for batch in _batches(jobs) if any(map(self._is_open, batch))]
+        with ThreadPoolExecutor(max_workers=1) as storing:
+            stored: Future[None] | None = None
+            for batch, results in zip(open_batches, self._paint_batches(open_batches), strict=True):
+                # One batch is stored while the next is painted, and no more than one waits.
+                if stored:
+                    stored.result()
+                stored = storing.submit(self._keep_batch, batch, results)
+        if stored:
+            stored.result()
+        self.num_painted += sum(map(len, open_batches))
         return [self._from_journal(job.painting_id) for job in jobs]
+
+    def _paint_batches(self, batches: list[Sequence[PaintJob]]) -> Iterator[list[Painted | PaintRefusal]]:
+        if isinstance(self._painter, StreamingPainter):
+            return self._painter.paint_batches(batches)
+        return map(self._painter.paint, batches)
+
+    def _keep_batch(self, batch: Sequence[PaintJob], results: list[Painted | PaintRefusal]) -> None:
+        if len(results) != len(batch):
+            raise BackendFailed(f"painter {self._painter.name!r} gave {len(results)} results for {len(batch)} jobs")
+        kept = [
+            (job.painting_id, self._keep(job, result))
+            for job, result in zip(batch, results, strict=True)
+            if self._is_open(job)
+        ]
+        self._journal.add([(name, {type(outcome).__name__: outcome.model_dump(mode="json")}) for name, outcome in kept])
+
+    def _is_open(self, job: PaintJob) -> bool:
+        return self._journal.find(job.painting_id) is None
 
     def _keep(self, job: PaintJob, result: Painted | PaintRefusal) -> PaintOutcome:
         if isinstance(result, PaintRefusal):
@@ -95,6 +114,6 @@ class Easel:
         return kinds[kind].model_validate(value)
 
 
-def _batches(jobs: list[PaintJob]) -> Iterator[list[PaintJob]]:
+def _batches(jobs: Sequence[PaintJob]) -> Iterator[Sequence[PaintJob]]:
     for start in range(0, len(jobs), _JOBS_PER_CALL):
         yield jobs[start : start + _JOBS_PER_CALL]
