@@ -10,7 +10,7 @@ from stablellava.cli.options import JsonOption, ModelOption, OpenOption, Overrid
 
 if TYPE_CHECKING:
     from stablellava.core.score import EvalLog
-    from stablellava.evaluation.comparing import Gap
+    from stablellava.evaluation.gap import Gap
     from stablellava.evaluation.suites import Suite
     from stablellava.store.layout import RunLayout
 
@@ -137,7 +137,7 @@ def _find_gap(photos: "EvalLog", layout: "RunLayout", stage: str) -> "list[Gap]"
     """Return the gap of the same model to the generated items, if it was measured on them."""
     from stablellava.cli.output import note
     from stablellava.evaluation.capability_benchmark import read_log
-    from stablellava.evaluation.comparing import compare_suites
+    from stablellava.evaluation.gap import compare_suites
 
     path = layout.eval_log_path(SuiteName.generated.value, stage)
     if path.exists():

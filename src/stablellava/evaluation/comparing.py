@@ -1,42 +1,38 @@
-"""What changed between two evaluations, and how sure that is."""
+"""What changed between two evaluations, and how sure that is.
 
+A difference stands when its 95 % interval excludes zero and its p-value, corrected for how many groups are
+compared at once, lies below 5 %. Both are paired: the same items, before and after.
+"""
+
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from stablellava.core.capability import FormKind
 from stablellava.core.errors import RecordError
+from stablellava.core.ids import seed_from
 from stablellava.core.record import Record
-from stablellava.core.score import EvalLog
-from stablellava.evaluation.statistics import (
-    Interval,
-    bootstrap_macro_difference,
-    bootstrap_macro_mean,
-    independent_difference,
-    mcnemar_exact,
-    paired_difference,
-    wilson_interval,
+from stablellava.core.score import EvalLog, ItemScore, TaskLog
+from stablellava.evaluation.figures import Figure, format_points
+from stablellava.evaluation.official.aggregating import GroupedScore, mean_interval
+from stablellava.evaluation.pairing import PairedItem, Pairing, pair_suite_logs, pair_task_logs
+from stablellava.evaluation.resampling import clustered_macro_mean, clustered_mean, sign_flip_p_value
+from stablellava.evaluation.significance import (
+    LEVEL,
+    adjust_benjamini_hochberg,
+    adjust_holm,
+    smallest_paired_difference,
 )
+from stablellava.evaluation.statistics import Interval, mcnemar_exact, paired_difference
 
+MEAN = "mean"
+Correction = Literal["holm", "benjamini-hochberg"]
+"""Against any false alarm, or against too large a share of them."""
 _SEED = 2308
-
-
-class Figure(Record):
-    """A share, or a difference of shares, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def from_interval(cls, interval: Interval) -> "Figure":
-        return cls(value=interval.value, low=interval.low, high=interval.high)
-
-    @property
-    def is_above_zero(self) -> bool:
-        return self.low > 0
-
-    @property
-    def is_below_zero(self) -> bool:
-        return self.high < 0
+_OUTCOMES = ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))
+"""Both right, gained, lost, neither."""
+_ADJUST = {"holm": adjust_holm, "benjamini-hochberg": adjust_benjamini_hochberg}
+_NAME_OF = {"holm": "Holm's", "benjamini-hochberg": "Benjamini and Hochberg's"}
 
 
 class ComparisonRow(Record):
@@ -49,254 +45,183 @@ class ComparisonRow(Record):
     gain: Figure
     """Paired: after minus before on the same items."""
     num_gained: int
-    """Items that turned right."""
+    """Items whose score rose."""
     num_lost: int
-    p_value: float | None
-    """McNemar, exact, two-sided; None for the mean, where pooled items would weigh capabilities by size."""
+    p_value: float
+    """Two-sided: McNemar's exact test for right or wrong, else a permutation test; of the mean, always the latter."""
+    p_adjusted: float
+    """Corrected for the number of groups; of the mean, which is one comparison, the p-value itself."""
+    smallest_gain: float
+    """What this many items show with 80 % power at the 95 % level, uncorrected, given how often the two differ."""
+
+    @property
+    def verdict(self) -> Literal["gain", "loss", "undecided"]:
+        """What can be said of the difference, the correction included."""
+        if self.p_adjusted >= LEVEL:
+            return "undecided"
+        return "gain" if self.gain.is_above_zero else "loss" if self.gain.is_below_zero else "undecided"
 
 
 class Comparison(Record):
-    """Two models on one suite."""
+    """Two models on one suite or benchmark."""
 
     suite: str
     before_model: str
     after_model: str
     rows: tuple[ComparisonRow, ...]
-    """One per capability, sorted by name."""
+    """One per capability or subtask, sorted by name."""
     mean: ComparisonRow
-    """Every capability counts the same; its gain is resampled within capabilities."""
+    """Every group counts the same; its gain is resampled within groups."""
     num_unpaired: int
     """Items left out because one of the two was not scored."""
+    correction: Correction = "holm"
 
     @property
     def words(self) -> str:
-        """Say in a sentence or two which differences stand."""
-        gain = self.mean.gain
-        points = format_points(gain)
-        if gain.is_above_zero:
-            verdict = f"{self.after_model} stands above {self.before_model} by {points}"
-        elif gain.is_below_zero:
-            verdict = f"{self.after_model} stands below {self.before_model} by {points}"
-        else:
-            verdict = f"{self.after_model} differs from {self.before_model} by {points}, which may be chance"
-        gained = [row.name for row in self.rows if row.gain.is_above_zero]
-        lost = [row.name for row in self.rows if row.gain.is_below_zero]
+        """Say in a few sentences which differences stand."""
+        mean, points = self.mean, format_points(self.mean.gain)
+        told = {
+            "gain": f"{self.after_model} stands above {self.before_model} by {points}",
+            "loss": f"{self.after_model} stands below {self.before_model} by {points}",
+            "undecided": f"{self.after_model} differs from {self.before_model} by {points}, which may be chance",
+        }
+        verdicts = {row.name: row.verdict for row in self.rows}
+        gained = [name for name, verdict in verdicts.items() if verdict == "gain"]
+        lost = [name for name, verdict in verdicts.items() if verdict == "loss"]
+        corrected = f" after {_NAME_OF[self.correction]} correction for {len(verdicts)}" if len(verdicts) > 1 else ""
         return (
-            f"{verdict}, on {self.mean.num_items} paired items. "
-            f"By capability, {_count(gained, 'gain stands', 'gains stand')}, "
-            f"{_count(lost, 'loss stands', 'losses stand')}, {len(self.rows) - len(gained) - len(lost)} undecided."
+            f"{told[mean.verdict]}, on {mean.num_items} paired items. "
+            f"By capability{corrected}, {_count(gained, 'gain stands', 'gains stand')}, "
+            f"{_count(lost, 'loss stands', 'losses stand')}, {len(verdicts) - len(gained) - len(lost)} undecided. "
+            f"This many items show a difference of {100 * mean.smallest_gain:.1f} points four times out of five."
         )
 
 
-class GapRow(Record):
-    """One capability, or the mean over them, on two suites."""
-
-    name: str
-    num_generated: int
-    num_real: int
-    generated: Figure
-    real: Figure
-    gap: Figure
-    """Generated minus real; the items differ, so the interval is that of independent samples."""
-
-
-class Gap(Record):
-    """One model on generated pictures and on photos."""
-
-    model: str
-    form: FormKind | None
-    rows: tuple[GapRow, ...]
-    mean: GapRow
-
-    @property
-    def words(self) -> str:
-        """Name the gap, whatever it is."""
-        mean = self.mean
-        verdict = "differs from zero" if mean.gap.is_above_zero or mean.gap.is_below_zero else "may be zero"
-        asked = {"wh": "wh-questions", "yes_no": "yes/no questions", "either_or": "either-or questions"}
-        questions = asked[self.form] if self.form else "all questions"
-        return (
-            f"{self.model} answers {100 * mean.generated.value:.1f} % of the generated items and "
-            f"{100 * mean.real.value:.1f} % of the real photos right ({questions}, {len(self.rows)} shared "
-            f"capabilities): a gap of {format_points(mean.gap)}, which {verdict}."
-        )
-
-
-class Transfer(Record):
-    """Whether what was gained on generated pictures shows on photos as well."""
-
-    generated_gain: Figure
-    real_gain: Figure
-    is_overfit: bool
-    """The gain stands on generated pictures and is not shown on photos."""
-
-    @property
-    def words(self) -> str:
-        """Say what carried over."""
-        gains = (
-            f"{format_points(self.generated_gain)} on generated pictures and {format_points(self.real_gain)} on photos"
-        )
-        if self.is_overfit:
-            return f"This looks like over-fitting to generated pictures: the gain is {gains}."
-        if not self.generated_gain.is_above_zero:
-            return f"No gain on generated pictures stands, so there is none to carry over: it is {gains}."
-        return f"The gain carries over to photos: it is {gains}."
-
-
-def compare_logs(before: EvalLog, after: EvalLog, *, form: FormKind | None = None) -> Comparison:
-    """Compare two logs item by item, all of them or those of one question form.
+def compare_logs(
+    before: EvalLog, after: EvalLog, *, form: FormKind | None = None, correction: Correction = "holm"
+) -> Comparison:
+    """Compare two capability logs item by item, all items or those of one question form.
 
     Raises: RecordError if the logs are not of the same items or share no scored one.
     """
-    pairs = _paired_scores(before, after, form)
-    scored = {name: kept for name, group in pairs.items() if (kept := [pair for pair in group if None not in pair])}
-    if not scored:
-        raise RecordError("the two logs share no scored item of this form; evaluate both models again")
-    values = {name: [(float(b or 0), float(a or 0)) for b, a in group] for name, group in scored.items()}
-    num_pairs = sum(len(group) for group in pairs.values())
-    return Comparison(
-        suite=after.suite,
-        before_model=before.model,
-        after_model=after.model,
-        rows=tuple(_row(name, group) for name, group in values.items()),
-        mean=_mean_row(values),
-        num_unpaired=num_pairs - sum(len(group) for group in values.values()),
-    )
+    pairing = pair_suite_logs(before, after, form)
+    return compare_pairs(pairing, after.suite, before.model, after.model, correction=correction)
 
 
-def compare_suites(generated: EvalLog, real: EvalLog, *, form: FormKind | None = "wh") -> Gap:
-    """Compare one model on two suites, over the capabilities both have.
+def compare_task_logs(before: TaskLog, after: TaskLog, *, correction: Correction = "holm") -> Comparison:
+    """Compare two logs of one benchmark and protocol question by question.
 
-    Photos are asked wh-questions, so the generated items are cut to those by default.
+    What is compared is the mean score of the questions, also where the benchmark's own figure is another
+    (F1, points, a ratio).
 
-    Raises: RecordError if the logs are of different models or share no capability.
+    Raises: RecordError if the logs are not of the same items or share no scored one.
     """
-    if generated.model_fingerprint != real.model_fingerprint:
-        raise RecordError(f"the logs are of two models ({generated.model}, {real.model}); a gap is that of one model")
-    scores = [_scores_by_capability(log, form) for log in (generated, real)]
-    shared = sorted(scores[0].keys() & scores[1].keys())
-    if not shared:
-        raise RecordError(f"suites {generated.suite!r} and {real.suite!r} share no capability with scored items")
-    on_generated, on_real = ({name: group[name] for name in shared} for group in scores)
-    return Gap(
-        model=generated.model,
-        form=form,
-        rows=tuple(_gap_row(name, on_generated[name], on_real[name]) for name in shared),
-        mean=_mean_gap_row(on_generated, on_real),
+    name = f"{after.header.task}:{after.header.variant}"
+    models = (before.header.model, after.header.model)
+    return compare_pairs(pair_task_logs(before, after), name, *models, correction=correction)
+
+
+def compare_pairs(
+    pairing: Pairing, suite: str, before_model: str, after_model: str, *, correction: Correction = "holm"
+) -> Comparison:
+    """Compare paired items, by group and over groups.
+
+    Raises: RecordError if no item is scored on both sides.
+    """
+    groups: dict[str, list[PairedItem]] = {}
+    for pair in sorted(pairing.items, key=lambda pair: pair.group):
+        groups.setdefault(pair.group, []).append(pair)
+    if not groups:
+        raise RecordError("the two logs share no scored item of this form; evaluate both models again")
+    rows = [_row(name, group) for name, group in groups.items()]
+    adjusted = _ADJUST[correction]([row.p_value for row in rows])
+    return Comparison(
+        suite=suite,
+        before_model=before_model,
+        after_model=after_model,
+        rows=tuple(row.model_copy(update={"p_adjusted": p}) for row, p in zip(rows, adjusted, strict=True)),
+        mean=_mean_row(groups),
+        num_unpaired=pairing.num_unpaired,
+        correction=correction,
     )
 
 
-def assess_transfer(generated: Comparison, real: Comparison) -> Transfer:
-    """Say whether a gain on generated pictures shows on photos."""
-    return Transfer(
-        generated_gain=generated.mean.gain,
-        real_gain=real.mean.gain,
-        is_overfit=generated.mean.gain.is_above_zero and not real.mean.gain.is_above_zero,
-    )
+def _row(name: str, pairs: Sequence[PairedItem]) -> ComparisonRow:
+    before = _share(f"{name}/before", [(pair, pair.before) for pair in pairs])
+    after = _share(f"{name}/after", [(pair, pair.after) for pair in pairs])
+    gain = _unchanged(pairs) or _gain_by_counts(pairs)
+    if gain is not None:
+        num_gained, num_lost = _count_changes(pairs)
+        return _build_row(name, pairs, (before, after, gain), mcnemar_exact(num_gained, num_lost))
+    gains, clusters = [pair.gain for pair in pairs], [pair.cluster for pair in pairs]
+    seed = seed_from("gain", name)
+    drawn = clustered_mean(gains, clusters, seed=seed)
+    return _build_row(name, pairs, (before, after, drawn), sign_flip_p_value(gains, clusters, seed=seed))
 
 
-def format_points(figure: Figure) -> str:
-    """Return a difference in percentage points with its interval."""
-    low, high = 100 * figure.low, 100 * figure.high
-    return f"{100 * figure.value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
-
-
-_Pair = tuple[float | None, float | None]
-
-
-def _paired_scores(before: EvalLog, after: EvalLog, form: FormKind | None) -> dict[str, list[_Pair]]:
-    earlier = {entry.item.item_id: entry for entry in before.entries}
-    later = {entry.item.item_id: entry for entry in after.entries}
-    if before.data_fingerprint != after.data_fingerprint or earlier.keys() != later.keys():
-        num_alone = len(earlier.keys() ^ later.keys())
-        raise RecordError(
-            f"the logs of {before.model!r} and {after.model!r} are not of the same suite "
-            f"({num_alone} items stand in one only); evaluate both models on one suite"
-        )
-    pairs: dict[str, list[_Pair]] = {}
-    for item_id, entry in later.items():
-        if form is None or entry.item.form == form:
-            pair = (earlier[item_id].score.value, entry.score.value)
-            pairs.setdefault(entry.item.capability, []).append(pair)
-    return dict(sorted(pairs.items()))
-
-
-def _row(name: str, pairs: Sequence[tuple[float, float]]) -> ComparisonRow:
-    num_gained, num_lost = _count_changes(pairs)
-    num_both = sum(pair == (1, 1) for pair in pairs)
-    num_neither = len(pairs) - num_both - num_gained - num_lost
-    return ComparisonRow(
-        name=name,
-        num_items=len(pairs),
-        before=Figure.from_interval(wilson_interval(num_both + num_lost, len(pairs))),
-        after=Figure.from_interval(wilson_interval(num_both + num_gained, len(pairs))),
-        gain=Figure.from_interval(paired_difference(num_both, num_gained, num_lost, num_neither)),
-        num_gained=num_gained,
-        num_lost=num_lost,
-        p_value=mcnemar_exact(num_gained, num_lost),
-    )
-
-
-def _mean_row(groups: Mapping[str, Sequence[tuple[float, float]]]) -> ComparisonRow:
+def _mean_row(groups: Mapping[str, Sequence[PairedItem]]) -> ComparisonRow:
+    clusters = {name: [pair.cluster for pair in pairs] for name, pairs in groups.items()}
     before, after, gain = (
-        Figure.from_interval(bootstrap_macro_mean(values, seed=_SEED))
+        clustered_macro_mean(values, clusters, seed=_SEED)
         for values in (
-            {name: [before for before, _ in pairs] for name, pairs in groups.items()},
-            {name: [after for _, after in pairs] for name, pairs in groups.items()},
-            {name: [after - before for before, after in pairs] for name, pairs in groups.items()},
+            {name: [pair.before for pair in pairs] for name, pairs in groups.items()},
+            {name: [pair.after for pair in pairs] for name, pairs in groups.items()},
+            {name: [pair.gain for pair in pairs] for name, pairs in groups.items()},
         )
     )
     pooled = [pair for pairs in groups.values() for pair in pairs]
-    num_gained, num_lost = _count_changes(pooled)
+    # In a mean over groups, an item of a small group weighs more.
+    weighted = [pair.gain / len(groups[pair.group]) for pair in pooled]
+    p_value = sign_flip_p_value(weighted, [pair.cluster for pair in pooled], seed=_SEED)
+    return _build_row(MEAN, pooled, (before, after, _unchanged(pooled) or gain), p_value)
+
+
+def _gain_by_counts(pairs: Sequence[PairedItem]) -> Interval | None:
+    """Return the score interval of independent items that are right or wrong; None for others."""
+    outcomes = Counter((pair.before, pair.after) for pair in pairs)
+    is_independent = len({pair.cluster for pair in pairs}) == len(pairs)
+    if not is_independent or not outcomes.keys() <= set(_OUTCOMES):
+        return None
+    return paired_difference(*(outcomes[kind] for kind in _OUTCOMES))
+
+
+def _unchanged(pairs: Sequence[PairedItem]) -> Interval | None:
+    """Return an interval for items of which none changed: a bootstrap would collapse to a point, however few."""
+    if any(pair.gain for pair in pairs):
+        return None
+    return paired_difference(0, 0, 0, len({pair.cluster for pair in pairs}))
+
+
+def _build_row(
+    name: str, pairs: Sequence[PairedItem], figures: tuple[Interval, Interval, Interval], p_value: float
+) -> ComparisonRow:
+    before, after, gain = figures
+    num_gained, num_lost = _count_changes(pairs)
     return ComparisonRow(
-        name="mean",
-        num_items=len(pooled),
-        before=before,
-        after=after,
-        gain=gain,
+        name=name,
+        num_items=len(pairs),
+        before=Figure.from_interval(before),
+        after=Figure.from_interval(after),
+        gain=Figure.from_interval(gain),
         num_gained=num_gained,
         num_lost=num_lost,
-        p_value=None,
+        p_value=p_value,
+        p_adjusted=p_value,
+        smallest_gain=smallest_paired_difference(len(pairs), (num_gained + num_lost) / len(pairs)),
     )
 
 
-def _count_changes(pairs: Sequence[tuple[float, float]]) -> tuple[int, int]:
-    return sum(after > before for before, after in pairs), sum(after < before for before, after in pairs)
+def _count_changes(pairs: Sequence[PairedItem]) -> tuple[int, int]:
+    return sum(pair.gain > 0 for pair in pairs), sum(pair.gain < 0 for pair in pairs)
 
 
-def _scores_by_capability(log: EvalLog, form: FormKind | None) -> dict[str, list[float]]:
-    scores: dict[str, list[float]] = {}
-    for entry in log.entries:
-        if entry.score.value is not None and (form is None or entry.item.form == form):
-            scores.setdefault(entry.item.capability, []).append(entry.score.value)
-    return scores
-
-
-def _gap_row(name: str, generated: Sequence[float], real: Sequence[float]) -> GapRow:
-    counts = (_count_right(generated), len(generated), _count_right(real), len(real))
-    return GapRow(
-        name=name,
-        num_generated=len(generated),
-        num_real=len(real),
-        generated=Figure.from_interval(wilson_interval(*counts[:2])),
-        real=Figure.from_interval(wilson_interval(*counts[2:])),
-        gap=Figure.from_interval(independent_difference(*counts)),
+def _share(name: str, scores: Sequence[tuple[PairedItem, float]]) -> Interval:
+    share = mean_interval(
+        name,
+        [GroupedScore(ItemScore(item_id=pair.item_id, value=value), cluster=pair.cluster) for pair, value in scores],
     )
-
-
-def _mean_gap_row(generated: Mapping[str, Sequence[float]], real: Mapping[str, Sequence[float]]) -> GapRow:
-    return GapRow(
-        name="mean",
-        num_generated=sum(map(len, generated.values())),
-        num_real=sum(map(len, real.values())),
-        generated=Figure.from_interval(bootstrap_macro_mean(generated, seed=_SEED)),
-        real=Figure.from_interval(bootstrap_macro_mean(real, seed=_SEED)),
-        gap=Figure.from_interval(bootstrap_macro_difference(generated, real, seed=_SEED)),
-    )
-
-
-def _count_right(scores: Sequence[float]) -> int:
-    return sum(score == 1 for score in scores)
+    assert share is not None, "a group holds at least one scored item"
+    return share
 
 
 def _count(names: Sequence[str], one: str, many: str) -> str:

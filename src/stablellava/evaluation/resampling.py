@@ -3,12 +3,12 @@
 Seeded, and vectorised over resamples: a table has a row a cluster, and a resample is a row of counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stablellava.evaluation.statistics import NUM_RESAMPLES, Interval
+from stablellava.evaluation.statistics import NUM_RESAMPLES, Interval, bootstrap_macro_mean, mcnemar_exact
 
 Array = NDArray[np.float64]
 
@@ -54,16 +54,37 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[str], *, seed: in
     return percentile_interval(float(table[:, 0].sum() / table[:, 1].sum()), totals[:, 0] / totals[:, 1])
 
 
+def clustered_macro_mean(
+    groups: Mapping[str, Sequence[float]], clusters: Mapping[str, Sequence[str]], *, seed: int
+) -> Interval:
+    """Return the mean over groups of the groups' means; clusters are resampled within their group.
+
+    Raises: ValueError without groups or with an empty one.
+    """
+    if all(len(set(names)) == len(names) for names in clusters.values()):
+        return bootstrap_macro_mean(groups, seed=seed)
+    rng = np.random.default_rng(seed)
+    figures, value = np.zeros(NUM_RESAMPLES), 0.0
+    for name in sorted(groups):
+        table = sum_clusters(groups[name], clusters[name])
+        totals = resample_totals(table, rng)
+        figures += totals[:, 0] / totals[:, 1]
+        value += float(table[:, 0].sum() / table[:, 1].sum())
+    return percentile_interval(value / len(groups), figures / len(groups))
+
+
 def sign_flip_p_value(differences: Sequence[float], clusters: Sequence[str], *, seed: int) -> float:
     """Return the two-sided p-value of a mean difference of 0, by permutation.
 
-    Were there no difference, before and after could be swapped in any cluster. The observed order is one of
-    the permutations, so the p-value is never 0.
+    Were there no difference, before and after could be swapped in any cluster. Exact for changes of one size,
+    else over drawn permutations, of which the observed order is one: the p-value is never 0.
     """
     sums = sum_clusters(differences, clusters)[:, 0]
     changed = sums[sums != 0]
-    if not len(changed):
-        return 1.0
+    if not len(changed) or np.ptp(np.abs(changed)) <= 1e-12 * np.abs(changed[0]):
+        # Changes of one size can only be counted: the permutations are known without drawing any.
+        num_gained = int(np.count_nonzero(changed > 0))
+        return mcnemar_exact(num_gained, len(changed) - num_gained)
     rng = np.random.default_rng(seed)
     observed = abs(changed.sum())
     chunk = max(1, _CELLS_AT_ONCE // len(changed))

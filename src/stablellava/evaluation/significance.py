@@ -67,3 +67,18 @@ def smallest_independent_difference(num_items: int, other_items: int, share: flo
     inside = min(max(share, 0.5 / fewest), 1 - 0.5 / fewest)
     spread = inside * (1 - inside) * (1 / num_items + 1 / other_items)
     return min(1.0, (_Z_LEVEL + _Z_POWER) * math.sqrt(spread))
+
+
+def fisher_exact(num_right: int, num_items: int, other_right: int, other_items: int) -> float:
+    """Return the two-sided p-value of two equal shares of different items, by Fisher's exact test.
+
+    Tables that are as unlikely as the observed one or more so count.
+    """
+    total_right, total = num_right + other_right, num_items + other_items
+    lowest, highest = max(0, total_right - other_items), min(num_items, total_right)
+    ways = [
+        math.comb(num_items, right) * math.comb(other_items, total_right - right)
+        for right in range(lowest, highest + 1)
+    ]
+    observed = ways[num_right - lowest]
+    return min(1.0, sum(way for way in ways if way <= observed) / math.comb(total, total_right))

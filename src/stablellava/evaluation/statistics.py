@@ -66,6 +66,11 @@ def independent_difference(num_right: int, num_items: int, other_right: int, oth
     return _join_score_intervals(wilson_interval(num_right, num_items), wilson_interval(other_right, other_items), 0.0)
 
 
+def subtract_independent(first: Interval, second: Interval) -> Interval:
+    """Return first minus second with the interval that the two intervals imply (Zou and Donner 2008)."""
+    return _join_score_intervals(first, second, 0.0)
+
+
 def _phi(num_both: int, num_gained: int, num_lost: int, num_neither: int) -> float:
     """Return the correlation of two answers to an item, drawn towards 0 when few items speak for it."""
     margins = (num_both + num_gained) * (num_lost + num_neither) * (num_both + num_lost) * (num_gained + num_neither)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stablellava.core.score import EvalLog, TaskReport
-from stablellava.evaluation.comparing import Comparison, ComparisonRow, Figure, Gap, GapRow
+from stablellava.evaluation.comparing import Comparison, ComparisonRow
+from stablellava.evaluation.figures import Figure
+from stablellava.evaluation.gap import Gap, GapRow
 from stablellava.evaluation.reporting import capability_reports, form_reports, mean_report
 
 
@@ -46,7 +48,7 @@ def comparison_table(comparison: Comparison) -> Table:
     """Return two models on one suite, with the gain per capability and in the mean."""
     return Table(
         title=f"{comparison.suite}: {comparison.before_model} -> {comparison.after_model}",
-        headers=("capability", "items", "before %", "after %", "gain", "95 % interval", "p"),
+        headers=("capability", "items", "before %", "after %", "gain", "95 % interval", "p, corrected"),
         rows=tuple(_comparison_row(row) for row in (*comparison.rows, comparison.mean)),
         notes=(comparison.words, *_unpaired_note(comparison)),
     )
@@ -100,7 +102,7 @@ def _comparison_row(row: ComparisonRow) -> tuple[str, ...]:
         format_percent(row.after.value),
         format_gain(row.gain),
         format_interval(row.gain.low, row.gain.high, signed=True),
-        format_p_value(row.p_value),
+        format_p_value(row.p_adjusted),
     )
 
 

@@ -10,8 +10,9 @@ from stablellava.config.tree import RunConfig, StageName
 from stablellava.core.record import Record
 from stablellava.core.score import EvalLog
 from stablellava.evaluation.capability_benchmark import evaluate_suite
-from stablellava.evaluation.comparing import Comparison, Gap, compare_logs, compare_suites
+from stablellava.evaluation.comparing import Comparison, compare_logs
 from stablellava.evaluation.contamination import check_contamination, ensure_clean
+from stablellava.evaluation.gap import Gap, compare_suites
 from stablellava.evaluation.suites import load_suite
 from stablellava.model.answering import LocalAnswerer
 from stablellava.model.language_model import ASSET_OF_MODEL

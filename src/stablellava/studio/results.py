@@ -9,15 +9,8 @@ from markupsafe import Markup
 from stablellava.core.errors import RecordError
 from stablellava.core.ids import seed_from
 from stablellava.core.score import EvalItem, EvalLog, EvalLogEntry, TaskReport
-from stablellava.evaluation.comparing import (
-    Comparison,
-    ComparisonRow,
-    Gap,
-    Transfer,
-    assess_transfer,
-    compare_logs,
-    compare_suites,
-)
+from stablellava.evaluation.comparing import Comparison, ComparisonRow, compare_logs
+from stablellava.evaluation.gap import Gap, Transfer, assess_transfer, compare_suites
 from stablellava.evaluation.reporting import capability_reports, mean_report
 from stablellava.evaluation.tables import Table, log_table
 from stablellava.store.images import resolve_inside

@@ -4,7 +4,8 @@ import pytest
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import EvalLog
-from stablellava.evaluation.comparing import assess_transfer, compare_logs, compare_suites
+from stablellava.evaluation.comparing import compare_logs
+from stablellava.evaluation.gap import assess_transfer, compare_suites
 from stablellava.evaluation.tables import comparison_table, gap_table, log_table
 
 LogBuilder = Callable[..., EvalLog]
