@@ -102,6 +102,28 @@ class PoolSettings(Settings):
     collapse: CollapseSettings = CollapseSettings()
 
 
+class TargetSettings(Settings):
+    """How many accepted samples the values of one attribute are to have; values not named share the rest."""
+
+    attribute: str = "keyword"
+    """keyword, setting, group, subject; a capability's own name (color) for its short answers; or anything that
+    drafts state about themselves (style, count, person)."""
+    capability: str = ""
+    """Empty: every capability of the run, as far as it knows the values."""
+    counts: dict[str, int] = {}
+    """Value -> exact number of accepted samples."""
+    shares: dict[str, float] = {}
+    """Value -> share of samples_per_capability."""
+
+
+class CoverageSettings(Settings):
+    """Targets that are measured after verification; cells that fall short are drafted again."""
+
+    targets: tuple[TargetSettings, ...] = ()
+    max_drafts_per_sample: float = Field(default=5.0, ge=1)
+    """Budget: drafts per sample asked for, of every cell and of the capability; then the cell is reported as short."""
+
+
 class SynthesisSettings(Settings):
     """How many samples, of what, by whom, under which checks."""
 
@@ -128,11 +150,14 @@ class SynthesisSettings(Settings):
     """Processes; 0 takes one per core. Never changes the data."""
     pool: PoolSettings | None = None
     """Examples that evolve with the data; None shows every writer the seed exemplars throughout."""
+    coverage: CoverageSettings | None = None
+    """Exact numbers for some keywords or attributes; None spreads samples evenly over keywords."""
 
     @model_serializer(mode="wrap")
     def _leave_out_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Drop a pool that is off: data made before there were pools keep their fingerprint."""
-        return {name: value for name, value in handler(self).items() if name != "pool" or value is not None}
+        """Drop what is off: data made before there were pools and targets keep their fingerprint."""
+        optional = ("pool", "coverage")
+        return {name: value for name, value in handler(self).items() if name not in optional or value is not None}
 
 
 StageName = Literal["align", "instruct"]

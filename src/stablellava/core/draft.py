@@ -60,6 +60,8 @@ class DraftRequest(Record):
     purpose: Literal["train", "evaluate"] = "train"
     form: FormKind | None = None
     """Which kind of question to ask; set exactly when the purpose is "evaluate"."""
+    wishes: tuple[tuple[str, str], ...] = ()
+    """Further properties the draft should have: ("style", "watercolor"). Measured afterwards, never required."""
     prompt_exemplars: tuple[PromptExemplar, ...] = ()
     dialogue_exemplars: tuple[DialogueExemplar, ...] = ()
     exemplar_ids: tuple[str, ...] = ()

@@ -56,7 +56,7 @@ class Planner:
     def plan_round(self, round_index: int, num_slots: int, tally: Tally) -> list[DraftRequest]:
         """Return one request per slot, each for the keyword that has the fewest samples by then."""
         queue = [
-            (tally.accepted[name], tally.attempted[name], self._rank(name), name)
+            (tally.accepted[name], tally.attempted[name], self.rank(name), name)
             for name in self._standing_keywords(tally)
         ]
         heapq.heapify(queue)
@@ -65,7 +65,7 @@ class Planner:
             accepted, attempted, rank, keyword = queue[0]
             settings = self.settings_by_keyword[keyword]
             setting = settings[attempted % len(settings)]
-            requests.append(self._request(round_index, slot, keyword, setting, tally.num_accepted + slot))
+            requests.append(self.request(round_index, slot, keyword, setting, tally.num_accepted + slot))
             heapq.heapreplace(queue, (accepted + 1, attempted + 1, rank, keyword))
         return requests
 
@@ -74,10 +74,12 @@ class Planner:
         hopeful = [name for name in names if tally.accepted[name] or tally.attempted[name] < _HOPELESS_AFTER]
         return hopeful or names
 
-    def _rank(self, keyword: str) -> int:
+    def rank(self, keyword: str) -> int:
+        """Return the keyword's place among equals."""
         return seed_from(self.seed, self.capability.name, keyword, "rank")
 
-    def _request(self, round_index: int, slot: int, keyword: str, setting: str, position: int) -> DraftRequest:
+    def request(self, round_index: int, slot: int, keyword: str, setting: str, position: int) -> DraftRequest:
+        """Return the request of a slot; ``position`` counts accepted samples and earlier slots, for question forms."""
         form = self.forms[position % len(self.forms)] if self.forms else None
         purpose: Literal["train", "evaluate"] = "evaluate" if form else "train"
         found = self.capability.find_keyword(keyword)
