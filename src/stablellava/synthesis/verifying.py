@@ -1,6 +1,7 @@
 """The checks of a candidate, in the order in which they save the most work."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stablellava.core.sample import Verdict
 from stablellava.filters.answer_form import AnswerForm
@@ -37,10 +38,14 @@ def judge_all(checks: tuple[Check, ...], candidate: Candidate) -> tuple[tuple[Ve
 
 
 class DuplicateGate:
-    """Lets the first of equal pairs through. Candidates come in planned order, so concurrency changes nothing."""
+    """Lets the first of equal pairs through. Candidates come in planned order, so concurrency changes nothing.
 
-    def __init__(self) -> None:
-        self._checks = (ExactDuplicate(), NearDuplicate())
+    Args:
+        folder: where its temporary files lie; the system's place for them if None.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._checks = (ExactDuplicate(folder), NearDuplicate(folder=folder))
 
     def judge(self, candidate: Candidate) -> tuple[Verdict, ...]:
         """Return the verdicts up to the first refusal."""
