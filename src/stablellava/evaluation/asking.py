@@ -1,12 +1,12 @@
 """Getting an answer for every item, asking nothing twice."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from stablellava.backends.protocols import Answerer
 from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id
 from stablellava.core.score import Answer, EvalItem
-from stablellava.evaluation.suites import Suite
 from stablellava.store.journal import ShardJournal
 
 Progress = Callable[[int, int], None]
@@ -23,30 +23,38 @@ def answer_key(model_fingerprint: str, data_fingerprint: str, item_id: str) -> s
 class AnswerCollector:
     """The answers of one run: those known, those still to be asked, those that failed."""
 
-    def __init__(self, suite: Suite, answerer: Answerer, journal: ShardJournal, known: Mapping[str, Answer]) -> None:
-        """Take ``known`` answers by ``answer_key``; those in the journal are found by themselves."""
-        self._suite = suite
+    def __init__(
+        self,
+        items: Sequence[EvalItem],
+        image_dir: Path,
+        keys: Mapping[str, str],
+        answerer: Answerer,
+        journal: ShardJournal,
+        known: Mapping[str, Answer],
+    ) -> None:
+        """Take ``keys`` by item id, and ``known`` answers by key; those in the journal are found by themselves."""
+        self._items = items
+        self._image_dir = image_dir
         self._answerer = answerer
         self._journal = journal
-        self._keys = {
-            item.item_id: answer_key(answerer.fingerprint, suite.fingerprint, item.item_id) for item in suite.items
-        }
+        self._keys = keys
         self.answers: dict[str, Answer] = {}
         """By item id."""
         self.failures: dict[str, str] = {}
         """Why an item has no answer, by item id."""
         self._failures_in_a_row = 0
-        for item_id, key in self._keys.items():
+        for item in items:
+            key = keys[item.item_id]
             stored = self._journal.find(key)
             if stored is not None:
-                self.answers[item_id] = Answer.model_validate(stored)
+                self.answers[item.item_id] = Answer.model_validate(stored)
             elif key in known:
-                self.answers[item_id] = known[key]
+                self.answers[item.item_id] = known[key]
 
     def ask_all(self, batch_size: int, progress: Progress | None) -> None:
-        """Ask what is not known yet, in the suite's order."""
-        pending = [item for item in self._suite.items if item.item_id not in self.answers]
-        num_total = len(self._suite.items)
+        """Ask what is not known yet, in the order of the items."""
+        pending = [item for item in self._items if item.item_id not in self.answers]
+        num_total = len(self._items)
         num_done = num_total - len(pending)
         if progress:
             progress(num_done, num_total)
@@ -59,7 +67,7 @@ class AnswerCollector:
 
     def _ask(self, batch: Sequence[EvalItem]) -> None:
         try:
-            answers = self._answerer.answer(batch, str(self._suite.folder))
+            answers = self._answerer.answer(batch, str(self._image_dir))
         except BackendFailed as exc:
             if len(batch) == 1:
                 self._note_failure(batch[0], exc)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from stablellava import __version__
 from stablellava.backends.protocols import Answerer
-from stablellava.core.errors import RecordError
 from stablellava.core.score import Answer, EvalItem, EvalLog, EvalLogEntry
 from stablellava.evaluation.asking import AnswerCollector, Progress, answer_key
+from stablellava.evaluation.log import is_task_log, read_task_log
+from stablellava.evaluation.log_views import as_suite_log
 from stablellava.evaluation.reporting import build_reports
 from stablellava.evaluation.scoring import rescore_entries, score_answer, unscored
 from stablellava.evaluation.suites import Suite, load_suite
@@ -44,7 +45,10 @@ def evaluate_suite(
     """
     checked = load_suite(suite) if isinstance(suite, Path) else suite
     journal_path = log_path.with_name(log_path.name + ".journal")
-    collector = AnswerCollector(checked, answerer, ShardJournal(journal_path), _finished_answers(log_path))
+    keys = {item.item_id: answer_key(answerer.fingerprint, checked.fingerprint, item.item_id) for item in checked.items}
+    collector = AnswerCollector(
+        checked.items, checked.folder, keys, answerer, ShardJournal(journal_path), _finished_answers(log_path)
+    )
     collector.ask_all(batch_size, progress)
     entries = tuple(_entry(item, collector) for item in checked.items)
     log = EvalLog(
@@ -78,12 +82,12 @@ def write_log(log: EvalLog, path: Path) -> None:
 
 
 def read_log(path: Path) -> EvalLog:
-    """Read what ``write_log`` wrote.
+    """Read what ``write_log`` wrote; the log of a task is read as one of a suite, its groups as capabilities.
 
     Raises: RecordError if there is no such file or it is no evaluation log.
     """
-    if not path.is_file():
-        raise RecordError(f"no evaluation log at {path}; run 'stablellava evaluate' first or check the path")
+    if is_task_log(path):
+        return as_suite_log(read_task_log(path), path.parent)
     return EvalLog.from_json(path.read_bytes(), where=str(path))
 
 

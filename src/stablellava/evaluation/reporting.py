@@ -61,7 +61,11 @@ def scored_values(entries: Sequence[EvalLogEntry]) -> list[float]:
 
 def _share(entries: Sequence[EvalLogEntry]) -> Interval | None:
     values = scored_values(entries)
-    return wilson_interval(sum(value == 1 for value in values), len(values)) if values else None
+    if not values:
+        return None
+    if set(values) <= {0.0, 1.0}:
+        return wilson_interval(values.count(1.0), len(values))
+    return bootstrap_macro_mean({"": values}, seed=_SEED)
 
 
 def _report(name: str, entries: Sequence[EvalLogEntry], figure: Interval | None) -> TaskReport:
