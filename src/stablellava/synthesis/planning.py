@@ -1,10 +1,11 @@
 """What to draft next: slots that even out the keywords, all known before any model is asked."""
 
 import heapq
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, overload
 
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability, FormKind, Keyword
@@ -53,21 +54,20 @@ class Planner:
     settings_by_keyword: Mapping[str, tuple[str, ...]]
     forms: tuple[FormKind, ...] = ()
 
-    def plan_round(self, round_index: int, num_slots: int, tally: Tally) -> list[DraftRequest]:
+    def plan_round(self, round_index: int, num_slots: int, tally: Tally) -> "PlannedRequests":
         """Return one request per slot, each for the keyword that has the fewest samples by then."""
+        names = self._standing_keywords(tally)
         queue = [
-            (tally.accepted[name], tally.attempted[name], self.rank(name), name)
-            for name in self._standing_keywords(tally)
+            (tally.accepted[name], tally.attempted[name], self.rank(name), index) for index, name in enumerate(names)
         ]
         heapq.heapify(queue)
-        requests = []
-        for slot in range(num_slots):
-            accepted, attempted, rank, keyword = queue[0]
-            settings = self.settings_by_keyword[keyword]
-            setting = settings[attempted % len(settings)]
-            requests.append(self.request(round_index, slot, keyword, setting, tally.num_accepted + slot))
-            heapq.heapreplace(queue, (accepted + 1, attempted + 1, rank, keyword))
-        return requests
+        keywords, draws = array("H"), array("L")
+        for _ in range(num_slots):
+            accepted, attempted, rank, index = queue[0]
+            keywords.append(index)
+            draws.append(attempted)
+            heapq.heapreplace(queue, (accepted + 1, attempted + 1, rank, index))
+        return PlannedRequests(self, round_index, tally.num_accepted, names, keywords, draws)
 
     def _standing_keywords(self, tally: Tally) -> list[str]:
         names = list(self.settings_by_keyword)
@@ -98,6 +98,42 @@ class Planner:
         )
 
 
+@dataclass(frozen=True)
+class PlannedRequests(Sequence[DraftRequest]):
+    """The requests of a round, each built when it is looked at: a slot takes some ten bytes until then."""
+
+    planner: Planner
+    round_index: int
+    num_accepted: int
+    """Samples that stood when the round was planned."""
+    names: Sequence[str]
+    keywords: "array[int]"
+    """Per slot, the index of its keyword's name."""
+    draws: "array[int]"
+    """Per slot, how often its keyword was drawn before."""
+
+    def __len__(self) -> int:
+        return len(self.keywords)
+
+    @overload
+    def __getitem__(self, index: int) -> DraftRequest: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[DraftRequest]: ...
+
+    def __getitem__(self, index: int | slice) -> DraftRequest | list[DraftRequest]:
+        places = range(len(self))
+        if isinstance(index, slice):
+            return [self._build(slot) for slot in places[index]]
+        return self._build(places[index])
+
+    def _build(self, slot: int) -> DraftRequest:
+        keyword = self.names[self.keywords[slot]]
+        settings = self.planner.settings_by_keyword[keyword]
+        setting = settings[self.draws[slot] % len(settings)]
+        return self.planner.request(self.round_index, slot, keyword, setting, self.num_accepted + slot)
+
+
 def training_planner(config: RunConfig, capability: Capability) -> Planner:
     """Return the planner of training drafts."""
     return Planner(config.seed, capability, _spread(config, capability, training_settings))
@@ -119,7 +155,7 @@ def evaluation_planner(config: RunConfig, capability: Capability) -> Planner:
 
 def plan_evaluation(config: RunConfig, capability: Capability, num_items: int) -> list[DraftRequest]:
     """Return the first round of evaluation drafts. Raises: as ``evaluation_planner``."""
-    return evaluation_planner(config, capability).plan_round(0, num_items, Tally())
+    return list(evaluation_planner(config, capability).plan_round(0, num_items, Tally()))
 
 
 def _spread(

@@ -42,6 +42,7 @@ class FakeChat:
     """
 
     name = "fake-chat"
+    holds_schema = True
 
     def __init__(
         self,

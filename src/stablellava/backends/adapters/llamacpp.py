@@ -39,6 +39,8 @@ class LlamaCppChat:
     """
 
     name = "llamacpp"
+    holds_schema = False
+    """By its grammar it is, but what is cut off at the last token would be cut off again."""
 
     def __init__(
         self, model: str, num_slots: int = 1, context_tokens: int = 4096, num_threads: int = 0, num_gpu_layers: int = 0
