@@ -23,7 +23,16 @@ from transformers import (
 
 from stablellava.config.tree import ModelSettings
 from stablellava.core.errors import ConfigError, RecordError
-from stablellava.model.chat_template import CHAT_TEMPLATES, IMAGE_TOKEN, Chat, find_chat_template, token_id_of
+from stablellava.model.chat_template import (
+    CHAT_TEMPLATES,
+    IMAGE_TOKEN,
+    OWN_TEMPLATE,
+    Chat,
+    bind_template,
+    find_chat_template,
+    recognise_template,
+    token_id_of,
+)
 from stablellava.model.language_model import load_language_model, without_progress_bars
 from stablellava.model.tower_efficientnet import build_image_processor, load_efficientnet_lite
 
@@ -67,9 +76,11 @@ def assemble(settings: ModelSettings, seed: int) -> Vlm:
 
     Raises: ConfigError for parts that do not exist or do not fit, BackendMissing for parts not installed.
     """
-    template = find_chat_template(settings.chat_template)
+    if settings.chat_template != OWN_TEMPLATE:
+        find_chat_template(settings.chat_template)
     tower = load_tower(settings)
     language_model, tokenizer = load_language_model(settings.language_model)
+    template = bind_template(settings.chat_template, tokenizer)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     image_token_id = token_id_of(tokenizer, IMAGE_TOKEN)
     _make_room_for(image_token_id, language_model)
@@ -148,10 +159,10 @@ def load_vlm(folder: Path) -> Vlm:
             processor = LlavaProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as exc:
             raise RecordError(f"{folder} cannot be loaded as a LLaVA: {exc}") from exc
-    by_jinja = {template.jinja: template for template in CHAT_TEMPLATES.values()}
-    template = by_jinja.get(str(processor.chat_template))
+    template = recognise_template(str(processor.chat_template), processor.tokenizer)
     if template is None:
-        raise RecordError(f"{folder}: its chat template is none of {', '.join(CHAT_TEMPLATES)}")
+        known = ", ".join((*CHAT_TEMPLATES, OWN_TEMPLATE))
+        raise RecordError(f"{folder}: its chat template is none of {known}")
     return Vlm(model, processor, Chat(processor.tokenizer, template, model.config.image_seq_length))
 
 
