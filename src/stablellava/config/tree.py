@@ -178,6 +178,42 @@ class ClosedFormSettings(Settings):
     """Share of a pseudo-photo's patches that show its class."""
 
 
+class SourceSettings(Settings):
+    """Training data from one place, and how much of it a stage draws.
+
+    Give every source of a stage a ``share``, or give each ``epochs`` or ``samples`` (default: the stage's num_epochs).
+    """
+
+    path: str = ""
+    """A .json, .jsonl, .parquet or .tar file, a folder or a pattern (part-*.tar) of them, or a run's directory.
+    Empty: the run's own synthesized samples."""
+    images: str = ""
+    """Folder that image names are relative to; empty: the folder the file is in."""
+    name: str = ""
+    """Names the source in reports and seeds its order; empty: from the path."""
+    data: Literal["descriptions", "dialogues"] | None = None
+    """None: as the stage's."""
+    share: float | None = Field(default=None, gt=0)
+    """Part of all samples drawn, relative to the other sources' shares."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Times that every row is drawn."""
+    samples: int | None = Field(default=None, ge=1)
+    """Rows drawn, without repeats until all came once."""
+    max_epochs: float | None = Field(default=None, gt=0)
+    """With ``share``: how often a row may be drawn; None: the stage's num_epochs. More is refused."""
+
+    @model_validator(mode="after")
+    def _check_amount(self) -> "SourceSettings":
+        given = [name for name in ("share", "epochs", "samples") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"training.sources: {self.name or self.path!r} has {' and '.join(given)}; keep one of them"
+            )
+        if self.max_epochs is not None and self.share is None:
+            raise ValueError(f"training.sources: {self.name or self.path!r} has max_epochs without a share")
+        return self
+
+
 class StageConfig(Settings):
     """One training stage. Align and instruct are two values of this one type.
 
@@ -189,6 +225,8 @@ class StageConfig(Settings):
     closed_form: ClosedFormSettings = ClosedFormSettings()
     data: Literal["descriptions", "dialogues"]
     """Descriptions: first question and answer of a sample. Dialogues: all its turns."""
+    sources: tuple[SourceSettings, ...] = ()
+    """Where the samples come from; none: the run's own synthesized ones."""
     delayed_description_share: float = Field(default=0.0, ge=0, le=1)
     """Share of dialogues whose opening description is moved to the end, so that short questions also come first."""
     train_projector: bool = True
@@ -298,6 +336,8 @@ class TrainingSettings(Settings):
     watch: WatchSettings = WatchSettings()
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: activations only, the weights stay float32; slow on CPUs without such instructions."""
+    check_images: Literal["decode", "exists"] = "decode"
+    """What is known of a source's pictures before the first step: that they decode, or only that they are there."""
     num_threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves torch's default."""
 
@@ -305,6 +345,10 @@ class TrainingSettings(Settings):
     def _check_stages(self) -> "TrainingSettings":
         if self.instruct.method == "closed_form":
             raise ValueError("training.instruct.method: closed_form solves for a projector; only align can use it")
+        for name, stage in (("align", self.align), ("instruct", self.instruct)):
+            shared = [source.share is not None for source in stage.sources]
+            if any(shared) and not all(shared):
+                raise ValueError(f"training.{name}.sources: give every source a share, or none of them")
         if self.align.train_language_model:
             raise ValueError("training.align.train_language_model: align trains the projector alone")
         return self
