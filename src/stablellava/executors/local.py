@@ -8,10 +8,11 @@ also when the parent is killed: a left-over painter must not write beside the on
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -25,6 +26,8 @@ from stablellava.core.rank import WORKER_RANK_VARIABLE
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+_AHEAD_PER_WORKER = 8
 
 
 def count_cores() -> int:
@@ -66,17 +69,24 @@ class LocalExecutor(Generic[Item, Result]):
     ) -> None:
         self.close(is_orderly=error is None)
 
-    def map_ordered(self, items: Sequence[Item]) -> Iterator[Result]:
+    def map_ordered(self, items: Iterable[Item]) -> Iterator[Result]:
         """Yield one result per item, in the order of the items, each as soon as those before it are done.
 
-        Raises: what the task raised; BackendFailed if a process died.
+        Items are taken as they are needed, by a thread of its own where there are several processes: one that is
+        long in coming holds back no result.
+
+        Raises: what the task or the items raised; BackendFailed if a process died.
         """
         if self._num_workers == 1:
             if self._own_task is None:
                 self._own_task = self._build_task(*self._build_args)
             yield from map(self._own_task, items)
             return
-        yield from self._map_over_processes(items)
+        feed = _Feed(items, self._num_workers)
+        try:
+            yield from self._map_over_processes(feed)
+        finally:
+            feed.stop()
 
     def close(self, is_orderly: bool) -> None:
         """End the processes; without order they are not waited for to finish what they are at."""
@@ -91,19 +101,32 @@ class LocalExecutor(Generic[Item, Result]):
                 worker.process.join()
         self._workers = []
 
-    def _map_over_processes(self, items: Sequence[Item]) -> Iterator[Result]:
-        while len(self._workers) < min(self._num_workers, len(items)):
-            self._workers.append(self._start_worker())
+    def _map_over_processes(self, feed: "_Feed[Item]") -> Iterator[Result]:
         done: dict[int, Result] = {}
-        next_item = 0
-        for index in range(len(items)):
-            while index not in done:
-                for worker in self._workers:
-                    if worker.index is None and next_item < len(items):
-                        self._send(worker, next_item, items[next_item])
-                        next_item += 1
-                done.update(self._collect())
-            yield done.pop(index)
+        num_sent = num_given = 0
+        while True:
+            while num_given in done:
+                yield done.pop(num_given)
+                num_given += 1
+            # One slow item must not let the results behind it pile up.
+            while feed.has_item and num_sent - num_given < self._num_workers * _AHEAD_PER_WORKER:
+                worker = self._find_idle()
+                if worker is None:
+                    break
+                self._send(worker, num_sent, feed.take())
+                num_sent += 1
+            if feed.is_over and num_given == num_sent:
+                feed.raise_error()
+                return
+            if num_given not in done:
+                done.update(self._collect(feed))
+
+    def _find_idle(self) -> _Worker | None:
+        idle = next((worker for worker in self._workers if worker.index is None), None)
+        if idle is None and len(self._workers) < self._num_workers:
+            idle = self._start_worker()
+            self._workers.append(idle)
+        return idle
 
     def _start_worker(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -128,11 +151,13 @@ class LocalExecutor(Generic[Item, Result]):
         except (BrokenPipeError, ConnectionResetError) as exc:
             raise _death_of(worker) from exc
 
-    def _collect(self) -> dict[int, Result]:
-        """Wait for at least one result and return all that are there."""
+    def _collect(self, feed: "_Feed[Item]") -> dict[int, Result]:
+        """Wait for a result or a further item, and return all results that are there."""
         busy = {worker.pipe: worker for worker in self._workers if worker.index is not None}
         collected: dict[int, Result] = {}
-        for pipe in wait(list(busy)):
+        for pipe in wait([*busy, *feed.signals]):
+            if pipe in feed.signals:
+                continue
             worker = busy[pipe]  # type: ignore[index]  # wait returns the very objects it was given
             try:
                 error, result = worker.pipe.recv()
@@ -144,6 +169,76 @@ class LocalExecutor(Generic[Item, Result]):
             collected[worker.index] = result
             worker.index = None
         return collected
+
+
+class _Feed(Generic[Item]):
+    """Takes items in a thread, a few ahead; its signal can be waited for beside the workers' pipes."""
+
+    def __init__(self, items: Iterable[Item], num_ahead: int) -> None:
+        self._queue: queue.Queue[Item | _End] = queue.Queue(num_ahead)
+        self._reader, self._writer = multiprocessing.Pipe(duplex=False)
+        self._next: Item | _End | None = None
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, args=(items,), name="feed", daemon=True)
+        self._thread.start()
+
+    @property
+    def has_item(self) -> bool:
+        """Whether ``take`` has something to give now."""
+        if self._next is None and self._reader.poll():
+            self._reader.recv_bytes()
+            self._next = self._queue.get()
+        return self._next is not None and not isinstance(self._next, _End)
+
+    @property
+    def is_over(self) -> bool:
+        return isinstance(self._next, _End)
+
+    @property
+    def signals(self) -> tuple[Connection, ...]:
+        """What to wait for; nothing while an item lies ready, or when there will be none."""
+        return (self._reader,) if self._next is None else ()
+
+    def raise_error(self) -> None:
+        """Raise what the items raised, if they did."""
+        if isinstance(self._next, _End) and self._next.error is not None:
+            raise self._next.error
+
+    def take(self) -> Item:
+        """Return the item that lies ready."""
+        item, self._next = self._next, None
+        assert item is not None
+        assert not isinstance(item, _End)
+        return item
+
+    def stop(self) -> None:
+        """Let the thread end; it does so when the item it waits for has come."""
+        self._is_stopped = True
+
+    def _run(self, items: Iterable[Item]) -> None:
+        error: Exception | None = None
+        try:
+            for item in items:
+                if not self._put(item):
+                    return
+        except Exception as exc:  # belongs to whoever maps over the items
+            error = exc
+        self._put(_End(error))
+
+    def _put(self, entry: "Item | _End") -> bool:
+        while not self._is_stopped:
+            try:
+                self._queue.put(entry, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            self._writer.send_bytes(b".")
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class _End:
+    error: Exception | None
 
 
 def _death_of(worker: _Worker) -> BackendFailed:

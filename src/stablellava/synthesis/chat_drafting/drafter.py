@@ -179,7 +179,9 @@ def _by_number(answer: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """Return the entries of a shared answer by index; a number given twice names neither."""
     entries = answer["drafts"]
     numbers = [entry["number"] for entry in entries]
-    return {entry["number"] - 1: entry for entry in entries if entry["number"] > 0 and numbers.count(entry["number"]) == 1}
+    return {
+        entry["number"] - 1: entry for entry in entries if entry["number"] > 0 and numbers.count(entry["number"]) == 1
+    }
 
 
 def _read_prompts(request: DraftRequest, answer: Mapping[str, Any]) -> tuple[PaintPrompt, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from stablellava.config.tree import SpendingSettings
 from stablellava.backends.protocols import ChatModel
+from stablellava.config.tree import SpendingSettings
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record

@@ -128,7 +128,10 @@ class _StreamRun:
                 self._stop()
                 # Answers on their way are paid for: within a limit all of them are waited for.
                 await asyncio.wait(workers, timeout=None if isinstance(error, LimitReached) else _GRACE_SECONDS)
-            self._handed.put(error if isinstance(error, Exception) or error is None else RuntimeError(repr(error)))
+            self._handed.put(error if error is None or isinstance(error, Exception) else RuntimeError(repr(error)))
+        except asyncio.CancelledError:
+            self._handed.put(None)  # nobody is left waiting
+            raise
         finally:
             for task in (producer, *workers):
                 task.cancel()
