@@ -265,7 +265,8 @@ def pope(folder: Path, change: Change = lambda rows: None) -> Path:
     root = folder / "pope"
     for place, split in enumerate(("random", "popular", "adversarial")):
         rows = [
-            {"question_id": index, "image": f"COCO_{index % 2}.jpg", "text": f"Is there a {split} {index} in the image?",
+            {"question_id": index, "image": f"COCO_{index % 2}.jpg",
+             "text": f"Is there a {split} {index} in the image?",
              "label": "yes" if index % 2 else "no"}
             for index in range(1, 5)
         ]  # fmt: skip

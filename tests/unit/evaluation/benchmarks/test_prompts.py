@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import benchmark_files as files
 import pytest
 
+import benchmark_files as files
 from stablellava.core.errors import ConfigError
 from stablellava.evaluation.benchmarks.loading import LoadedTask, load_task
 from stablellava.evaluation.benchmarks.registry import find_task, list_tasks
