@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.draft import Draft, DraftRefusal, DraftRequest
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
-from stablellava.core.score import Answer, EvalItem
+from stablellava.core.score import Answer, EvalItem, Unanswered
 
 
 @runtime_checkable
@@ -97,4 +97,16 @@ class Answerer(Protocol):
 
     def answer(self, items: Sequence[EvalItem], image_dir: str) -> list[Answer]:
         """Return one answer per item, in their order, independent of the batch."""
+        ...
+
+
+@runtime_checkable
+class StreamingAnswerer(Answerer, Protocol):
+    """An answerer that tells each answer as soon as it has it; used wherever it is offered.
+
+    It sees all items at once, so that it can sort them, and nothing is lost by a kill but what was under way.
+    """
+
+    def answer_each(self, items: Sequence[EvalItem], image_dir: str) -> Iterator[Answer | Unanswered]:
+        """Yield one answer per item, or why there is none, in any order; what ``answer`` returns, early."""
         ...

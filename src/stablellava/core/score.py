@@ -35,6 +35,13 @@ class Answer(Record):
     num_tokens: int = 0
 
 
+class Unanswered(Record):
+    """An item that got no answer, and why; others may still get one."""
+
+    item_id: str
+    why: str
+
+
 class ItemScore(Record):
     """The score of one answer; ``value`` is None when it could not be scored, and ``why`` says so."""
 
