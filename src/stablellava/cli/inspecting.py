@@ -12,9 +12,16 @@ from stablellava.cli.options import JsonOption, RunOption
 
 if TYPE_CHECKING:
     from stablellava.store.layout import RunLayout
+    from stablellava.synthesis.lineage import ShownExemplar
 
+_ID_LENGTH = 12
+_TEXT_WIDTH = 70
 CapabilityOption = Annotated[
     str | None, typer.Option("--capability", "-k", help="Only this one; by default all.", metavar="NAME")
+]
+SampleOption = Annotated[
+    str | None,
+    typer.Option("--sample", help="lineage: trace this sample; the start of its id is enough.", metavar="ID"),
 ]
 NumOption = Annotated[int, typer.Option("-n", "--num", min=1, help="How many to show.")]
 
@@ -25,6 +32,7 @@ class Subject(StrEnum):
     samples = "samples"
     rejects = "rejects"
     coverage = "coverage"
+    lineage = "lineage"
 
 
 def inspect(
@@ -32,9 +40,11 @@ def inspect(
     run: RunOption = None,
     capability: CapabilityOption = None,
     num: NumOption = 5,
+    sample: SampleOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look at what a run kept, what it dropped and why, and how evenly it covers what was asked for.
+    """Look at what a run kept, what it dropped and why, how evenly it covers what was asked for, and which examples
+    its drafts were written after.
 
     Example: stablellava inspect rejects --run runs/demo --capability abnormal -n 10
     """
@@ -47,8 +57,14 @@ def inspect(
     chosen = settings.synthesis.capabilities
     if capability is not None and capability not in chosen:
         raise ConfigError(f"this run has no capability {capability!r}. {suggest_name(capability, chosen)}")
-    show = {Subject.samples: _samples, Subject.rejects: _rejects, Subject.coverage: _coverage}[subject]
-    result, renderables = show(layout, (capability,) if capability else chosen, num)
+    if sample is not None and subject is not Subject.lineage:
+        raise ConfigError(f"--sample goes with 'inspect lineage', not with {subject.value!r}")
+    capabilities = (capability,) if capability else chosen
+    if subject is Subject.lineage:
+        result, renderables = _trace(layout, sample) if sample else _influences(layout, capabilities, num)
+    else:
+        show = {Subject.samples: _samples, Subject.rejects: _rejects, Subject.coverage: _coverage}[subject]
+        result, renderables = show(layout, capabilities, num)
     print_result(result, as_json, *renderables)
 
 
@@ -105,6 +121,60 @@ def _coverage(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> t
     ]
     table = text_table(("capability", "samples", "keywords", "settings", "rarest keywords"), rows)
     return {"coverage": [entry.model_dump(mode="json") for entry in entries]}, [table]
+
+
+def _trace(layout: "RunLayout", sample_id: str) -> tuple[dict[str, Any], list[Any]]:
+    from rich.tree import Tree
+
+    from stablellava.synthesis.lineage import Ancestry
+
+    lineage = Ancestry(layout.data_dir).trace(sample_id)
+    root = Tree(_plain(f"{lineage.capability}: {lineage.keyword}  {lineage.sample_id}  depth {lineage.depth}"))
+    _grow(root, lineage.shown)
+    none = [] if lineage.shown else [_plain("written without exemplars of a pool")]
+    return lineage.model_dump(mode="json"), [root, *none]
+
+
+def _grow(tree: Any, shown: "Iterable[ShownExemplar]") -> None:
+    """Hang what was shown below the tree, as deep as it goes."""
+    for entry in shown:
+        source = f"depth {entry.depth}, from {entry.draft_id[:_ID_LENGTH]}" if entry.draft_id else "seed"
+        again = " (traced above)" if entry.is_repeated else ""
+        branch = tree.add(_plain(f"{entry.kind} {entry.keyword} [{source}]{again}: {_shorten(entry.text)}"))
+        _grow(branch, entry.shown)
+
+
+def _influences(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
+    from stablellava.cli.tables import text_table
+    from stablellava.synthesis.lineage import Ancestry
+
+    summary = Ancestry(layout.data_dir).summarize(num, capabilities)
+    share = max(1, summary.num_samples)
+    depths = [(str(depth), f"{count:,}", f"{100 * count / share:.0f} %") for depth, count in summary.depths.items()]
+    rows = [
+        (
+            entry.capability,
+            entry.kind,
+            entry.keyword,
+            str(entry.depth),
+            f"{entry.num_shown:,}",
+            f"{entry.num_descendants:,}",
+            entry.draft_id[:_ID_LENGTH],
+            _shorten(entry.text),
+        )
+        for entry in summary.most_influential
+    ]
+    tables = [text_table(("depth", "samples", "share"), depths, "Generations from the seed exemplars")]
+    if rows:
+        headers = ("capability", "kind", "keyword", "depth", "shown to", "ancestor of", "draft", "text")
+        tables.append(text_table(headers, rows, "Outputs that reached furthest as exemplars"))
+    else:
+        tables.append(_plain("No output was shown as an exemplar: the run has no pool, or it did not grow."))
+    return summary.model_dump(mode="json"), tables
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 3] + "..."
 
 
 def _count(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
