@@ -100,8 +100,8 @@ def stable_diffusion(width: int = 8, flags: bool | None = None, pipeline_class: 
     )
 
 
-def stable_diffusion_xl(width: int = 8) -> StableDiffusionXLPipeline:
-    torch.manual_seed(0)
+def stable_diffusion_xl(width: int = 8, seed: int = 0) -> StableDiffusionXLPipeline:
+    torch.manual_seed(seed)
     unet = _unet(
         width, attention_head_dim=(2, 4), use_linear_projection=True, addition_embed_type="text_time",
         addition_time_embed_dim=8, transformer_layers_per_block=(1, 2), cross_attention_dim=64,

@@ -77,8 +77,8 @@ def pick_rows(device: torch.device, weight_bytes: int, pixels: int) -> int:
         total = torch.cuda.get_device_properties(device).total_memory
     else:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    fitting = int((total * _MEMORY_SHARE - weight_bytes) / (pixels * _BYTES_PER_PIXEL))
-    return min(1 << max(fitting.bit_length() - 1, 0), _MAX_ROWS)
+    fitting = max(int((total * _MEMORY_SHARE - weight_bytes) / (pixels * _BYTES_PER_PIXEL)), 1)
+    return min(1 << (fitting.bit_length() - 1), _MAX_ROWS)
 
 
 def describe_device(device: torch.device) -> str:

@@ -120,16 +120,24 @@ def _read_refiner(base: Any, refiner: Weights, options: PainterOptions, dtype: t
 
 def _build_scheduler(pipeline: Any, options: PainterOptions) -> Any:
     current = type(pipeline.scheduler)
-    fitting = {found.__name__: found for found in (current, *pipeline.scheduler.compatibles)}
     wanted = options.scheduler or current.__name__
-    name = wanted if wanted in fitting else f"{wanted}Scheduler"
-    if name not in fitting:
-        is_known = hasattr(diffusers, name)
-        why = f"does not fit {type(pipeline).__name__}" if is_known else "is not known to diffusers"
-        raise ConfigError(f"scheduler {wanted!r} {why}. {suggest_name(name, fitting)}")
+    known = [name for name in dir(diffusers) if name.endswith("Scheduler")]
+    name = wanted if wanted in known else f"{wanted}Scheduler"
+    if name not in known:
+        raise ConfigError(f"diffusers has no scheduler {wanted!r}. {suggest_name(name, known)}")
     if name in _OWN_NOISE:
         raise ConfigError(f"scheduler {wanted!r} draws noise of its own, so that no picture could be painted again")
-    return fitting[name].from_config(pipeline.scheduler.config, **options.scheduler_options)
+    scheduler = getattr(diffusers, name)
+    fits = _is_for_flow(current) == (_is_for_flow(scheduler) or "use_flow_sigmas" in options.scheduler_options)
+    if not fits:
+        kind = "flow matching" if _is_for_flow(current) else "diffusion"
+        raise ConfigError(f"scheduler {wanted!r} is not for {kind} models such as {type(pipeline).__name__}; "
+                          f"it comes with {current.__name__}")  # fmt: skip
+    return scheduler.from_config(pipeline.scheduler.config, **options.scheduler_options)
+
+
+def _is_for_flow(scheduler: Any) -> bool:
+    return "beta_schedule" not in signature(scheduler.__init__).parameters
 
 
 def _merge_loras(pipeline: Any, loras: tuple[LoraFile, ...]) -> None:

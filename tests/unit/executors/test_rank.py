@@ -1,0 +1,17 @@
+from collections.abc import Callable
+
+from stablellava.core.rank import worker_rank
+from stablellava.executors.local import LocalExecutor
+
+
+def rank_task() -> Callable[[int], tuple[int, int]]:
+    return lambda item: (item, worker_rank())
+
+
+def test_workers_of_the_executor_know_their_rank() -> None:
+    with LocalExecutor(rank_task, (), num_workers=2) as executor:
+        answers = list(executor.map_ordered(range(6)))
+    assert [item for item, _ in answers] == list(range(6))
+    assert {rank for _, rank in answers} <= {0, 1}
+    assert {rank for _, rank in answers[:2]} == {0, 1}
+    assert worker_rank() == 0
