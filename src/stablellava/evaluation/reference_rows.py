@@ -1,0 +1,66 @@
+"""Published figures to stand beside ours, where they were measured by the same protocol."""
+
+from functools import lru_cache
+from importlib.resources import files
+
+import yaml
+
+from stablellava.core.record import Record
+from stablellava.core.score import TaskLog
+
+_FILE = "reference_rows.yaml"
+
+
+class PublishedFigure(Record):
+    """One published figure, in the unit of its source."""
+
+    task: str
+    variant: str
+    split: str = ""
+    """Of the benchmark's data; empty where there is only one."""
+    report: str = ""
+    """Part of the figure's name after the variant; empty for the headline."""
+    value: float
+
+
+class ReferenceRow(Record):
+    """What a source gives for one model."""
+
+    model: str
+    training: str
+    source: str
+    figures: tuple[PublishedFigure, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} ({self.training})"
+
+
+@lru_cache
+def load_reference_rows() -> tuple[ReferenceRow, ...]:
+    """Return every row of the package, its source spelled out."""
+    content = yaml.safe_load(files("stablellava.evaluation").joinpath(_FILE).read_text(encoding="utf-8"))
+    sources = content["sources"]
+    return tuple(ReferenceRow.model_validate({**row, "source": sources[row["source"]]}) for row in content["rows"])
+
+
+def matching_rows(log: TaskLog) -> tuple[ReferenceRow, ...]:
+    """Return the rows that may stand beside a log, cut to the figures of its task, variant and split.
+
+    None may where questions were left out: part of a benchmark is another benchmark.
+    """
+    header = log.header
+    if header.limit is not None or header.left_out:
+        return ()
+    splits = {entry.item.fields.get("split", "") for entry in log.entries}
+    rows = []
+    for row in load_reference_rows():
+        figures = tuple(
+            figure
+            for figure in row.figures
+            if (figure.task, figure.variant) == (header.task, header.variant)
+            and (not figure.split or splits == {figure.split})
+        )
+        if figures:
+            rows.append(row.model_copy(update={"figures": figures}))
+    return tuple(rows)
