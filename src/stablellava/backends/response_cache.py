@@ -32,10 +32,8 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE TABLE IF NOT EXISTS batches (
     tag TEXT PRIMARY KEY,
     owner TEXT NOT NULL,
-    file_id TEXT NOT NULL,
     batch_id TEXT NOT NULL,
-    created_s INTEGER NOT NULL,
-    keys BLOB NOT NULL
+    requests BLOB NOT NULL
 );
 """
 _GROUP_SECONDS = 0.002
@@ -53,6 +51,23 @@ class CachedAnswer:
     backend: str
     model: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch of requests that a provider answers within hours.
+
+    Attributes:
+        tag: names it before the provider does.
+        owner: hash of the chat model it belongs to.
+        batch_id: the provider's name for it; empty until it gave one.
+        requests: JSON of what is needed to read its answers.
+    """
+
+    tag: str
+    owner: str
+    batch_id: str
+    requests: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,24 @@ class ResponseCache:
         """Do the same for several answers, outside an event loop."""
         self._thread.submit(self._write, answers).result()
 
+    def keep_batch(self, batch: OpenBatch) -> None:
+        """Remember a batch, or what became known of it, before anybody waits for it."""
+        requests = self._compressor.compress(batch.requests)
+        self._change(
+            "INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?)", batch.tag, batch.owner, batch.batch_id, requests
+        )
+
+    def drop_batch(self, tag: str) -> None:
+        """Forget a batch whose answers are kept."""
+        self._change("DELETE FROM batches WHERE tag = ?", tag)
+
+    def open_batches(self, owner: str) -> list[OpenBatch]:
+        """Return the batches of an owner that were not collected yet."""
+        rows = self._reader.execute("SELECT * FROM batches WHERE owner = ? ORDER BY tag", (owner,))
+        return [
+            OpenBatch(tag, owner, batch_id, self._decompressor.decompress(blob)) for tag, owner, batch_id, blob in rows
+        ]
+
     def stats(self) -> list[CacheShare]:
         """Return what is kept per backend and model; reads the whole file."""
         rows = self._reader.execute(
@@ -167,6 +200,13 @@ class ResponseCache:
                 self._writer.executemany(_INSERT, rows)
         except sqlite3.Error as exc:
             raise RecordError(f"cannot write the response cache {self.path}: {exc}") from exc
+
+    def _change(self, statement: str, *values: Any) -> None:
+        def run() -> None:
+            with self._writer:
+                self._writer.execute(statement, values)
+
+        self._thread.submit(run).result()
 
     def _prune(self, older_than_s: float | None, model: str | None, max_size_bytes: int | None) -> int:
         num_deleted = 0

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from stablellava.backends.adapters.wire.batch_api import BatchApi
 from stablellava.backends.adapters.wire.bodies import chat_body
 from stablellava.backends.adapters.wire.options import read_wire_options
 from stablellava.backends.adapters.wire.problems import Problem
@@ -66,6 +67,11 @@ class WireChat:
     def holds_schema(self) -> bool:
         """Whether the server does it; turns False for good when it refused."""
         return self._sends_schema
+
+    @property
+    def batches(self) -> BatchApi:
+        """The provider's batch endpoint; see backends.batching."""
+        return BatchApi(self.wire)
 
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.

@@ -93,13 +93,15 @@ class Wire:
 
     async def get(self, path: str) -> Answered | Problem:
         """Fetch JSON once, without retries."""
-        session = self._open_session()
-        return await self._exchange(session, "GET", self.url_of(path), None)
+        return await self._exchange(self._open_session(), "GET", self.url_of(path), None)
+
+    async def send_once(self, path: str, body: bytes) -> Answered | Problem:
+        """Send JSON once, without retries."""
+        return await self._exchange(self._open_session(), "POST", self.url_of(path), body)
 
     async def send_form(self, path: str, form: aiohttp.FormData) -> Answered | Problem:
         """Upload a form once, without retries."""
-        session = self._open_session()
-        return await self._exchange(session, "POST", self.url_of(path), form)
+        return await self._exchange(self._open_session(), "POST", self.url_of(path), form)
 
     async def get_bytes(self, path: str) -> bytes | Problem:
         """Fetch a file once, without retries."""
