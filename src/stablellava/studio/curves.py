@@ -1,7 +1,8 @@
-"""Curves over training steps."""
+"""Curves over training steps and rounds."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -34,15 +35,47 @@ def curve_chart(values: Sequence[Point], *, x_label: str, y_label: str, smooth: 
     return figure(_WIDTH, _HEIGHT, label, parts, "curves")
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart; ``css_class`` is "before" (dashed) or "after"."""
+
+    name: str
+    values: Sequence[Point]
+    css_class: str
+
+
+def rounds_chart(lines: Sequence[Line], *, y_label: str, marked: Sequence[float] = ()) -> Markup | None:
+    """Return lines over whole rounds with a dot per round, or None without two rounds.
+
+    Rounds in ``marked`` get an upright rule.
+    """
+    known = [point for line in lines for point in line.values]
+    if len({x for x, _ in known}) < 2:
+        return None
+    scale = _Scale(known, whole_x=True)
+    parts = scale.axes("round", y_label)
+    for x in marked:
+        place, _ = scale.place((x, 0.0))
+        parts.append(element("line", x1=place, x2=place, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="mark"))
+    for line in lines:
+        placed = [scale.place(point) for point in line.values]
+        parts.append(element("polyline", points=points(placed), class_=f"curve {line.css_class}"))
+        parts += [element("circle", cx=x, cy=y, r=3, class_=f"dot {line.css_class}") for x, y in placed]
+    told = "; ".join(f"{line.name}: " + ", ".join(f"{y:.3g}" for _, y in line.values) for line in lines)
+    return figure(_WIDTH, _HEIGHT, f"{y_label} by round. {told}", parts, "curves")
+
+
 class _Scale:
     """Maps data to the drawing, with round ticks."""
 
-    def __init__(self, values: Sequence[Point]) -> None:
+    def __init__(self, values: Sequence[Point], whole_x: bool = False) -> None:
         self._x_low, self._x_high = min(x for x, _ in values), max(x for x, _ in values)
         if self._x_low == self._x_high:
             self._x_high += 1
         ticks = _round_ticks(self._x_low, self._x_high)
-        self._x_ticks = [tick for tick in ticks if self._x_low <= tick <= self._x_high]
+        self._x_ticks = [
+            tick for tick in ticks if self._x_low <= tick <= self._x_high and (not whole_x or tick == round(tick))
+        ]
         self._y_ticks = _round_ticks(min(0.0, *(y for _, y in values)), max(y for _, y in values))
 
     def place(self, point: Point) -> Point:

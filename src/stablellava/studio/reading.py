@@ -21,6 +21,7 @@ from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DataManifest, read_manifest
 from stablellava.store.shards import list_shards, read_rejected, read_samples
 from stablellava.synthesis.coverage import Coverage, measure_coverage
+from stablellava.synthesis.evolution import RoundRecord, read_rounds
 
 STAGES = ("align", "instruct")
 """In the order they are trained; other stages follow by name."""
@@ -81,6 +82,8 @@ class RunContents:
     samples: SampleDigest = field(default_factory=SampleDigest)
     coverage: tuple[Coverage, ...] = ()
     rejects: RejectDigest = field(default_factory=RejectDigest)
+    rounds: dict[str, list[RoundRecord]] = field(default_factory=dict)
+    """Capability -> how its rounds went; empty for a run without a pool."""
     logs: dict[str, dict[str, EvalLog]] = field(default_factory=dict)
     """Suite -> stage -> log, stages in training order."""
     steps: dict[str, list[dict[str, float]]] = field(default_factory=dict)
@@ -99,6 +102,7 @@ def read_run(layout: RunLayout) -> RunContents:
     if layout.config_path.is_file():
         run.config = _attempt(run, "config", lambda: load_config(layout.config_path))
     _attempt(run, "data", lambda: _read_data(run))
+    run.rounds = _attempt(run, "rounds of the pool", lambda: read_rounds(layout.data_dir)) or {}
     for stage in _stages_in(layout):
         _attempt(run, f"training of {stage}", partial(_read_steps, run, stage))
     _read_logs(run)

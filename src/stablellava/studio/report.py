@@ -9,6 +9,7 @@ from stablellava.studio.making_of import view_coverage, view_gallery, view_rejec
 from stablellava.studio.reading import RunContents, read_run
 from stablellava.studio.rendering import format_seconds, render_page
 from stablellava.studio.results import GENERATED, headline, view_examples, view_gap, view_suite
+from stablellava.studio.variety import view_variety
 
 
 def write_report(layout: RunLayout, path: Path | None = None) -> Path:
@@ -38,6 +39,7 @@ def _render(run: RunContents) -> str:
         rejects=view_rejects(run.rejects, run.layout.data_dir),
         num_rejected=run.rejects.num_rejected,
         coverage=view_coverage(run.coverage),
+        variety=view_variety(run.rounds),
         stages=view_training(run),
         examples={suite: view_examples(logs, run.layout) for suite, logs in run.logs.items()},
         phases=view_timing(run.seconds),
@@ -62,7 +64,7 @@ def _facts(run: RunContents) -> list[tuple[str, str]]:
         synthesis, model = run.config.synthesis, run.config.training.model
         facts += [
             ("writer", synthesis.writer.backend),
-            ("painter", synthesis.painter.backend),
+            ("painter", synthesis.painter.backend if synthesis.painter else "none"),
             ("vision tower", model.tower),
             ("language model", model.language_model),
             ("seed", str(run.config.seed)),
