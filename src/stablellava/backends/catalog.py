@@ -17,8 +17,10 @@ _BUILT_IN: dict[str, str] = {
     "chat.openai": "stablellava.backends.adapters.wire:WireChat",
     "chat.llamacpp": "stablellava.backends.adapters.llamacpp:LlamaCppChat",
     "chat.fake-chat": "stablellava.backends.adapters.fake_chat:FakeChat",
+    "scorer.image-text": "stablellava.backends.adapters.image_text_scorer:ImageTextScorer",
     "painter.openmoji": "stablellava.backends.adapters.openmoji:OpenMojiPainter",
     "painter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersPainter",
+    "painter.openai-images": "stablellava.backends.adapters.wire:WirePainter",
     "painter.fake-painter": "stablellava.backends.adapters.fake:FakePainter",
 }
 _EXTRA_OF_BACKEND = {"painter.diffusers": "diffusers"}

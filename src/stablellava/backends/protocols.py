@@ -88,6 +88,22 @@ class StreamingPainter(Painter, Protocol):
 
 
 @runtime_checkable
+class Scorer(Protocol):
+    """Says how close pictures and texts are (kind "scorer")."""
+
+    name: str
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same pair could get another score; part of a run's fingerprint."""
+        ...
+
+    def score(self, images: Sequence[bytes], texts: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Return for each encoded picture one score per text of its own, higher is closer, whatever the batch."""
+        ...
+
+
+@runtime_checkable
 class Answerer(Protocol):
     """Answers questions about images (a local checkpoint, later any chat endpoint)."""
 

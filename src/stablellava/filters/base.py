@@ -1,5 +1,6 @@
 """What a check sees and what it says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,4 +37,18 @@ class Check(Protocol):
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Return whether the candidate may stay, and why not."""
+        ...
+
+
+class PictureCheck(Protocol):
+    """Looks at the pictures themselves, many candidates at a time: a scorer or a judge."""
+
+    name: str
+    is_cured_by_repainting: bool
+
+    def judge_all(self, candidates: Sequence[Candidate], images: Sequence[tuple[bytes, ...]]) -> list[Verdict]:
+        """Return one verdict per candidate, in their order; ``images`` are its encoded pictures.
+
+        A candidate that could not be scored passes with a score of None and a detail that begins with "unscored".
+        """
         ...

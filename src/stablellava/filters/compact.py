@@ -49,6 +49,26 @@ class CompactMap:
         self._newest = {}
 
 
+class DigestSet:
+    """Content hashes by their first 64 bits. Two may be taken for one, which at worst keeps a file too many."""
+
+    def __init__(self) -> None:
+        self._known = CompactMap()
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and self._known.find(_first_bits(digest)) is not None
+
+    def add(self, digest: str) -> None:
+        """Remember a digest of at least 16 hex digits."""
+        bits = _first_bits(digest)
+        if self._known.find(bits) is None:
+            self._known.add(bits, 0)
+
+
+def _first_bits(digest: str) -> int:
+    return int(digest[:16], 16)
+
+
 class SpillFile:
     """Texts of one line on disk, found again by the number that ``add`` returned. Gone when the process ends.
 

@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from stablellava.core.draft import Draft
 from stablellava.core.matching import split_words
 from stablellava.core.sample import Verdict
 from stablellava.filters.base import Candidate
@@ -90,20 +91,19 @@ class NearDuplicate:
 
     name = "near_duplicate"
 
-    def __init__(
-        self, max_hash_distance: int = 4, min_word_overlap: float = 0.9, folder: Path | None = None
-    ) -> None:
+    def __init__(self, max_hash_distance: int = 4, min_word_overlap: float = 0.9, folder: Path | None = None) -> None:
         self._max_hash_distance = max_hash_distance
         self._min_word_overlap = min_word_overlap
         self._groups: dict[tuple[str, str], _Group] = {}
         self._spill = SpillFile(folder)
+        self._described: tuple[Draft, _Seen] | None = None
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Return whether an admitted candidate of the same keyword is nearly the same pair."""
         group = self._groups.get(_keyword_key(candidate))
         if group is None:
             return Verdict(filter_name=self.name, kept=True)
-        own = _describe(candidate)
+        own = self._describe(candidate)
         for place in group.candidates(own, self._max_hash_distance, self._min_word_overlap):
             other = _Seen.from_line(self._spill.read(int(place)))
             overlap = _jaccard(own.words, other.words)
@@ -116,8 +116,14 @@ class NearDuplicate:
 
     def admit(self, candidate: Candidate) -> None:
         """Remember a candidate that stays."""
-        seen = _describe(candidate)
+        seen = self._describe(candidate)
         self._groups.setdefault(_keyword_key(candidate), _Group()).add(seen, self._spill.add(seen.to_line()))
+
+    def _describe(self, candidate: Candidate) -> _Seen:
+        # Whoever is judged is often admitted next.
+        if self._described is None or self._described[0] is not candidate.draft:
+            self._described = candidate.draft, _describe(candidate)
+        return self._described[1]
 
     def _looks_same(self, own: _Seen, other: _Seen) -> bool:
         return len(own.hashes) == len(other.hashes) and all(

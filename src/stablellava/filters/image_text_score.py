@@ -1,0 +1,61 @@
+"""Do picture and words lie close together for a pretrained image-text model (CLIP, SigLIP)?"""
+
+from collections.abc import Mapping, Sequence
+
+from stablellava.backends.protocols import Scorer
+from stablellava.core.sample import Verdict
+from stablellava.filters.base import Candidate
+from stablellava.filters.claims import split_claims
+
+
+class ImageTextScore:
+    """Refuses: low_image_text_score.
+
+    Each picture is compared with its prompt and with every statement of the dialogue, one at a time: the models'
+    text encoders hold some 64 to 77 tokens and would cut the rest of a longer text without a word. The score of a
+    sample is the mean over its statements of the best picture's score.
+
+    Args:
+        scorer: gives one number per picture and text; higher is closer.
+        threshold: least score; None refuses nothing and keeps the score.
+        thresholds: per capability, instead of ``threshold``.
+    """
+
+    name = "image_text_score"
+    is_cured_by_repainting = True
+
+    def __init__(
+        self, scorer: Scorer, threshold: float | None = None, thresholds: Mapping[str, float] | None = None
+    ) -> None:
+        self._scorer = scorer
+        self._threshold = threshold
+        self._thresholds = dict(thresholds or {})
+
+    def judge_all(self, candidates: Sequence[Candidate], images: Sequence[tuple[bytes, ...]]) -> list[Verdict]:
+        """Return one verdict per candidate, in their order. Raises: BackendFailed."""
+        pictures: list[bytes] = []
+        texts: list[tuple[str, ...]] = []
+        for candidate, own in zip(candidates, images, strict=True):
+            for image, prompt in zip(own, candidate.draft.prompts, strict=True):
+                statements = (claim.text for claim in split_claims(candidate.draft.turns))
+                pictures.append(image)
+                texts.append((prompt.text, *statements))
+        scores = iter(self._scorer.score(pictures, texts))
+        return [
+            self._judge(candidate, [next(scores) for _ in own])
+            for candidate, own in zip(candidates, images, strict=True)
+        ]
+
+    def _judge(self, candidate: Candidate, of_pictures: Sequence[Sequence[float]]) -> Verdict:
+        if not of_pictures:
+            return Verdict(filter_name=self.name, kept=True, detail="unscored: no picture")
+        # Each prompt belongs to its own picture; a statement may speak of any of them.
+        prompts = [scores[0] for scores in of_pictures]
+        statements = [max(column) for column in zip(*(scores[1:] for scores in of_pictures), strict=True)]
+        score = sum((*prompts, *statements)) / (len(prompts) + len(statements))
+        threshold = self._thresholds.get(candidate.draft.capability, self._threshold)
+        kept = threshold is None or score >= threshold
+        return Verdict(
+            filter_name=self.name, kept=kept, reason="" if kept else "low_image_text_score",
+            score=score, threshold=threshold,
+        )  # fmt: skip
