@@ -27,6 +27,7 @@ from stablellava.evaluation.official.mmbench import (
     Pass,
     can_infer,
     report_mmbench,
+    report_with_chance,
     score_circular,
     score_pass,
     score_vanilla,
@@ -131,7 +132,8 @@ def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
     reports = report_mmbench(name, vanilla)
     if variant != _VANILLA:
         reports = (*report_mmbench(name, score_circular(rows)), report_mmbench(f"{name}/vanilla", vanilla)[0])
-    return Scored(tuple(score_pass(row) for row in rows), reports)
+    chance = report_with_chance(name, rows, is_circular=variant != _VANILLA)
+    return Scored(tuple(score_pass(row) for row in rows), (*reports, *chance))
 
 
 def _judge_requests(variant: str, answered: Answered) -> Sequence[JudgeRequest]:

@@ -7,6 +7,7 @@ from stablellava.core.score import Answer, ItemScore, TaskEntry, TaskLog, TaskLo
 from stablellava.evaluation.benchmarks.base import Answered, Scored, Task
 from stablellava.evaluation.benchmarks.loading import LoadedTask
 from stablellava.evaluation.benchmarks.registry import find_task
+from stablellava.evaluation.judging.runs import report_runs
 
 NO_REFERENCE = "the file holds no answer to this question; write a submission file instead"
 
@@ -30,7 +31,11 @@ def score_task(task: Task, variant: str, answered: Sequence[Answered]) -> Scored
     }
     return Scored(
         tuple(by_id.get(entry.item.item_id) or _without_reference(entry) for entry in answered),
-        (headline.model_copy(update=counts), *others),
+        (
+            headline.model_copy(update=counts),
+            *others,
+            *report_runs(name, known, lambda entries: task.score(name, variant, entries).reports[0]),
+        ),
     )
 
 

@@ -5,11 +5,12 @@ Matching follows current VLMEvalKit, which is the benchmark's own tool.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Literal
 
 from stablellava.core.errors import RecordError
+from stablellava.core.ids import seed_from
 from stablellava.core.score import ItemScore, TaskReport
 from stablellava.evaluation.official.aggregating import GroupedScore, report_means
 from stablellava.evaluation.scoring import UNPARSED
@@ -56,6 +57,8 @@ class Pass:
     """A judge's letter (NO_OPTION for none), used where the rules find no option; None without a judge."""
     why_unscored: str = ""
     """Why there is no text, or no judgement where one was needed."""
+    is_drawn: bool = False
+    """The letter under ``judged`` was drawn, see ``draw_unmatched``."""
 
 
 def can_infer_option(answer: str, choices: Iterable[str]) -> str | Literal[False]:
@@ -113,7 +116,16 @@ def score_pass(row: Pass) -> ItemScore:
             return ItemScore(item_id=item_id, value=None, why=row.why_unscored)
         return ItemScore(item_id=item_id, value=0.0, why=UNPARSED)
     parsed = letter or row.judged or ""
-    return ItemScore(item_id=item_id, value=float(parsed == row.answer), parsed=parsed)
+    why = UNPARSED if row.is_drawn else ""
+    return ItemScore(item_id=item_id, value=float(parsed == row.answer), parsed=parsed, why=why)
+
+
+def draw_unmatched(rows: Sequence[Pass]) -> tuple[Pass, ...]:
+    """Return the rows with a drawn letter where a judge was asked and none could be told, as the official tool has it.
+
+    Departs: that tool draws anew every time; here the row's index seeds the draw among its options and NO_OPTION.
+    """
+    return tuple(_draw(row) if _is_unmatched(row) else row for row in rows)
 
 
 def score_vanilla(rows: Sequence[Pass]) -> tuple[GroupedScore, ...]:
@@ -148,6 +160,28 @@ def report_mmbench(name: str, scores: Sequence[GroupedScore]) -> tuple[TaskRepor
     return report_means(name, scores)
 
 
+def report_with_chance(name: str, rows: Sequence[Pass], *, is_circular: bool) -> tuple[TaskReport, ...]:
+    """Return the overall figure with drawn letters; none if nothing was drawn.
+
+    ``num_unparsed`` counts the questions that a drawn letter decided on.
+    """
+    drawn = draw_unmatched(rows)
+    if not any(row.is_drawn for row in drawn):
+        return ()
+    scores = score_circular(drawn) if is_circular else score_vanilla(drawn)
+    return report_mmbench(f"{name}/with_chance", scores)[:1]
+
+
+def _is_unmatched(row: Pass) -> bool:
+    asked_in_vain = row.text is not None and row.judged is None and bool(row.why_unscored)
+    return asked_in_vain and not can_infer(str(row.text).strip(), row.options)
+
+
+def _draw(row: Pass) -> Pass:
+    letters = [*row.options, NO_OPTION]
+    return replace(row, judged=letters[seed_from("mmbench", row.index) % len(letters)], is_drawn=True)
+
+
 def _join_passes(base: int, passes: Iterable[Pass]) -> ItemScore:
     scores = [score_pass(row) for row in passes]
     parsed = " ".join(score.parsed or "-" for score in scores)
@@ -160,7 +194,8 @@ def _join_passes(base: int, passes: Iterable[Pass]) -> ItemScore:
         )
     if open_scores:
         return ItemScore(item_id=str(base), value=None, parsed=parsed, why=open_scores[0].why)
-    return ItemScore(item_id=str(base), value=1.0, parsed=parsed)
+    is_luck = any(score.why == UNPARSED for score in scores)
+    return ItemScore(item_id=str(base), value=1.0, parsed=parsed, why=UNPARSED if is_luck else "")
 
 
 def _groups(row: Pass) -> tuple[str, ...]:
