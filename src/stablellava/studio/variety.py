@@ -68,11 +68,12 @@ def _sides(measured: Sequence[tuple[float, Diversity]], measure: str) -> list[Li
 
 
 def _in_words(records: Sequence[RoundRecord], collapsed: Sequence[RoundRecord]) -> str:
+    rounds = f"{len(records)} {'round' if len(records) == 1 else 'rounds'}"
     if not collapsed:
-        return f"{len(records)} rounds, none collapsed"
+        return f"{rounds}, none collapsed"
     numbers = " and ".join(str(record.round_index + 1) for record in collapsed)
     ended = "; drafting was stopped" if records[-1].action == "stopped" else ""
-    return f"{len(records)} rounds; collapsed: {numbers}{ended}"
+    return f"{rounds}; collapsed: {numbers}{ended}"
 
 
 def _number(record: RoundRecord) -> float:

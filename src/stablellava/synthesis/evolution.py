@@ -80,23 +80,29 @@ class Evolution:
         capabilities: those with a pool.
         settings: of pools and guard.
         embed: measures novelty and variety by meaning; by words without.
+        drafts_per_call: consecutive requests that a writer answers at once, and so shows the same exemplars.
     """
 
     def __init__(
-        self, data_dir: Path, capabilities: Sequence[Capability], settings: PoolSettings, embed: Embed | None = None
+        self,
+        data_dir: Path,
+        capabilities: Sequence[Capability],
+        settings: PoolSettings,
+        embed: Embed | None = None,
+        drafts_per_call: int = 1,
     ) -> None:
         self._data_dir = data_dir
         self._settings = settings
         self._embed = embed
+        self._drafts_per_call = drafts_per_call
         pools = {capability.name: start_pool(capability) for capability in capabilities}
         self._states = {one.name: _State(one, pools[one.name], pools[one.name]) for one in capabilities}
         self.notes: list[str] = []
 
     def show(self, requests: Sequence[DraftRequest]) -> list[DraftRequest]:
-        """Return the requests with what their capability's pool shows them."""
-        return [
-            show_exemplars(self._states[request.capability.name].pool, request, self._settings) for request in requests
-        ]
+        """Return requests of one capability with what its pool shows them."""
+        pool = self._states[requests[0].capability.name].pool
+        return show_exemplars(pool, requests, self._settings, self._drafts_per_call)
 
     def pool_of(self, capability: str) -> ExemplarPool:
         """Return the pool that the next round is shown."""

@@ -3,14 +3,14 @@
 How a round loop uses it (``Evolution`` in evolution.py does all of this for the capabilities of a run)::
 
     pool = start_pool(capability)
-    requests = [show_exemplars(pool, request, settings) for request in planned]      # before the writer is asked
+    requests = show_exemplars(pool, planned, settings)                               # before the writer is asked
     pool = pool.evolve(accepted_samples, settings, num_keywords, earlier_texts)      # after the round was verified
 
 Paper: 2308.10253v1, section 3 (5 seeds, 20 chosen outputs, for prompts and for dialogues separately).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from stablellava.config.tree import PoolSettings
@@ -79,15 +79,15 @@ class ExemplarPool(Record):
         """Prompts and dialogues beside the seeds."""
         return len(_grown(self.prompts)), len(_grown(self.dialogues))
 
-    def draw(self, draft_id: str, keyword: str, num_shown: int, seed_share: float) -> Shown:
+    def draw(self, draft_id: str, keywords: Collection[str], num_shown: int, seed_share: float) -> Shown:
         """Return at most ``num_shown`` prompts and dialogues each, fixed by the draft's id.
 
-        At least ``seed_share`` of each are seeds. Exemplars of the request's own keyword are left out: copying one
-        would be a right answer.
+        At least ``seed_share`` of each are seeds. Exemplars of the keywords that are asked for are left out: copying
+        one would be a right answer.
         """
         return Shown(
-            _draw(self.prompts, draft_id, keyword, num_shown, seed_share),
-            _draw(self.dialogues, draft_id, keyword, num_shown, seed_share),
+            _draw(self.prompts, draft_id, keywords, num_shown, seed_share),
+            _draw(self.dialogues, draft_id, keywords, num_shown, seed_share),
         )
 
     def evolve(
@@ -139,17 +139,26 @@ def start_pool(capability: Capability) -> ExemplarPool:
     )
 
 
-def show_exemplars(pool: ExemplarPool, request: DraftRequest, settings: PoolSettings) -> DraftRequest:
-    """Return the request with the exemplars it is shown, their ids and the depth that its draft will have."""
-    shown = pool.draw(request.draft_id, request.keyword.name, settings.num_shown, settings.seed_share)
-    return request.model_copy(
-        update={
+def show_exemplars(
+    pool: ExemplarPool, requests: Sequence[DraftRequest], settings: PoolSettings, drafts_per_call: int = 1
+) -> list[DraftRequest]:
+    """Return the requests with the exemplars they are shown, their ids and the depth that their drafts will have.
+
+    Requests that are answered in one call, so many in a row, are shown the same ones.
+    """
+    equipped: list[DraftRequest] = []
+    for start in range(0, len(requests), drafts_per_call):
+        call = requests[start : start + drafts_per_call]
+        keywords = {request.keyword.name for request in call}
+        shown = pool.draw(call[0].draft_id, keywords, settings.num_shown, settings.seed_share)
+        update = {
             "prompt_exemplars": tuple(entry.exemplar for entry in shown.prompts),
             "dialogue_exemplars": tuple(entry.exemplar for entry in shown.dialogues),
             "exemplar_ids": shown.exemplar_ids,
             "depth": shown.depth,
         }
-    )
+        equipped += [request.model_copy(update=update) for request in call]
+    return equipped
 
 
 def _is_fit(sample: Sample, settings: PoolSettings) -> bool:
@@ -183,9 +192,9 @@ def _new_to_data(
 
 
 def _draw(
-    entries: Sequence[PoolExemplar], draft_id: str, keyword: str, num_shown: int, seed_share: float
+    entries: Sequence[PoolExemplar], draft_id: str, keywords: Collection[str], num_shown: int, seed_share: float
 ) -> tuple[PoolExemplar, ...]:
-    allowed = [entry for entry in entries if entry.keyword != keyword]
+    allowed = [entry for entry in entries if entry.keyword not in keywords]
     ranked = sorted(allowed, key=lambda entry: seed_from(draft_id, entry.exemplar_id, "shown"))
     num_seeds = math.ceil(seed_share * num_shown)
     first = [entry for entry in ranked if entry.is_seed][:num_seeds]

@@ -54,7 +54,7 @@ def test_curves_hold_one_dot_per_round_and_side(layout: RunLayout) -> None:
 def test_one_round_is_told_in_a_table_without_curves(layout: RunLayout) -> None:
     first = {"food": read_rounds(layout.data_dir)["food"][:1]}
     (view,) = view_variety(first)
-    assert (view.charts, view.words) == ((), "1 rounds, none collapsed")
+    assert (view.charts, view.words) == ((), "1 round, none collapsed")
 
 
 def test_a_damaged_round_is_named_and_the_rest_is_shown(layout: RunLayout) -> None:

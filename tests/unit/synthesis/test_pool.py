@@ -116,7 +116,7 @@ def test_what_is_shown_holds_the_share_of_seeds_and_never_the_keyword_that_is_as
     pool = grown_pool()
     for keyword in ("peacock", pool.prompts[6].keyword, "elsewhere"):
         for number in range(20):
-            shown = pool.draw(f"draft {number}", keyword, num_shown, share)
+            shown = pool.draw(f"draft {number}", {keyword}, num_shown, share)
             for entries in (shown.prompts, shown.dialogues):
                 num_seeds = sum(entry.is_seed for entry in entries)
                 assert 0 < len(entries) <= num_shown
@@ -126,20 +126,30 @@ def test_what_is_shown_holds_the_share_of_seeds_and_never_the_keyword_that_is_as
 
 def test_a_draw_is_fixed_by_the_drafts_id_and_draws_of_many_ids_show_the_whole_pool() -> None:
     pool = grown_pool()
-    assert pool.draw("a", "x", 5, 0.4) == pool.draw("a", "x", 5, 0.4)
-    shown = {entry for number in range(300) for entry in pool.draw(str(number), "x", 5, 0.4).prompts}
+    assert pool.draw("a", (), 5, 0.4) == pool.draw("a", (), 5, 0.4)
+    shown = {entry for number in range(300) for entry in pool.draw(str(number), (), 5, 0.4).prompts}
     assert shown == set(pool.prompts)
 
 
 def test_a_request_is_shown_exemplars_with_their_ids_and_learns_how_deep_its_draft_is() -> None:
     pool, settings = grown_pool(), PoolSettings(num_shown=5, seed_share=0.2)
     depth_of = {entry.exemplar_id: entry.depth for entry in (*pool.prompts, *pool.dialogues)}
-    shown = [show_exemplars(pool, request, settings) for request in requests(30)]
+    shown = show_exemplars(pool, requests(30), settings)
     for request in shown:
         assert len(request.exemplar_ids) == len(request.prompt_exemplars) + len(request.dialogue_exemplars) == 10
         assert request.depth == 1 + max(depth_of[exemplar_id] for exemplar_id in request.exemplar_ids)
-    seeds_only = show_exemplars(start_pool(ANIMAL), requests(1)[0], settings)
+    (seeds_only,) = show_exemplars(start_pool(ANIMAL), requests(1), settings)
     assert seeds_only.depth == 1
+
+
+def test_requests_answered_in_one_call_are_shown_the_same_and_none_of_their_keywords() -> None:
+    pool = grown_pool()
+    shown = show_exemplars(pool, requests(10), PoolSettings(), drafts_per_call=4)
+    for call in (shown[:4], shown[4:8], shown[8:]):
+        assert len({request.exemplar_ids for request in call}) == 1
+        asked = {request.keyword.name for request in call}
+        assert asked.isdisjoint(exemplar.keyword for exemplar in call[0].prompt_exemplars)
+    assert len({request.exemplar_ids for request in shown}) == 3
 
 
 def test_embeddings_can_say_what_is_novel() -> None:
