@@ -4,7 +4,21 @@ from collections.abc import Callable
 
 import typer
 
-from stablellava.cli import chat, demo, evaluating, exchange, filtering, inspecting, listing, plan, synthesize, training
+from stablellava.cli import (
+    benchmarking,
+    caching,
+    chat,
+    demo,
+    evaluating,
+    exchange,
+    filtering,
+    inspecting,
+    listing,
+    plan,
+    study,
+    synthesize,
+    training,
+)
 from stablellava.cli.failing import report_failures
 
 _TEACHING = """Make visual-instruction data on purpose, train a LLaVA on it, and measure what changed.
@@ -28,7 +42,17 @@ _VERBS: dict[str, Callable[..., None]] = {
     "chat": chat.chat,
 }
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
-    "backends": ("See which writers and painters there are.", {"list": listing.list_backends}),
+    "tasks": ("See which benchmarks can be evaluated.", {"list": benchmarking.list_tasks}),
+    "backends": (
+        "See which writers, chat models and painters there are, and whether they answer.",
+        {"list": listing.list_backends, "check": listing.check_backends},
+    ),
+    "cache": (
+        "See and prune the answers that were paid for.",
+        {"stats": caching.show_stats, "prune": caching.prune},
+    ),
+    "data": ("See what is in training data before it is trained on.", {"check": checking_data.check}),
+    "study": ("Experiments that join several parts.", {"painters": study.painters}),
     "assets": (
         "Fetch model files from the package index.",
         {"list": listing.list_assets, "pull": listing.pull_assets},

@@ -1,5 +1,6 @@
 """Backends that speak the OpenAI wire."""
 
 from stablellava.backends.adapters.wire.chat import WireChat
+from stablellava.backends.adapters.wire.images import WirePainter
 
-__all__ = ["WireChat"]
+__all__ = ["WireChat", "WirePainter"]

@@ -1,6 +1,7 @@
 """One connection pool to one server: limits, retries and the circuit breaker around plain POSTs."""
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -197,7 +198,8 @@ class Wire:
 
 def _system_words(exc: Exception) -> str:
     cause = getattr(exc, "os_error", None)
-    return str(getattr(cause, "strerror", None) or cause or exc)[:_MAX_WORDS]
+    number = getattr(cause, "errno", None) or 0  # negative for a name that cannot be resolved
+    return os.strerror(number) if number > 0 else str(cause or exc)[:_MAX_WORDS]
 
 
 def _find_proxy(url: URL) -> str | None:

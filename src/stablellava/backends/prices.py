@@ -1,0 +1,62 @@
+"""What calls cost, by a price table of the user's own; unknown stays unknown.
+
+A table is YAML:
+
+    version: openai, 2026-11-01
+    currency: USD
+    models:
+      gpt-4o-mini: {input: 0.15, output: 0.60}      # per million tokens
+      my-server: {input: 0, output: 0}
+"""
+
+from pathlib import Path
+
+import yaml
+from pydantic import Field, ValidationError
+
+from stablellava.config.tree import Settings
+from stablellava.core.draft import CallStamp
+from stablellava.core.errors import ConfigError
+from stablellava.core.record import first_problem
+
+_TOKENS_PER_PRICE = 1_000_000
+
+
+class ModelPrice(Settings):
+    """Prices of a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class PriceTable(Settings):
+    """Prices per model, as of a version that reports state."""
+
+    version: str
+    currency: str
+    models: dict[str, ModelPrice] = {}
+
+    def cost_of(self, stamp: CallStamp) -> float | None:
+        """Return what a call cost, whoever pays; None when the price or the number of tokens is not known.
+
+        A reply out of the cache costs nothing now: ask for its stamp's from_cache.
+        """
+        price = self.models.get(stamp.model)
+        if price is None or stamp.tokens_in is None or stamp.tokens_out is None:
+            return None
+        return (stamp.tokens_in * price.input + stamp.tokens_out * price.output) / _TOKENS_PER_PRICE
+
+
+def load_prices(path: Path) -> PriceTable:
+    """Read a table.
+
+    Raises: ConfigError naming the file and the problem.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return PriceTable.model_validate(values)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
+        raise ConfigError(f"the price table {path} cannot be read: {' '.join(str(exc).split())}") from exc
+    except ValidationError as exc:
+        example = "version: 2026-11, currency: USD, models: {gpt-4o-mini: {input: 0.15, output: 0.6}}"
+        raise ConfigError(f"the price table {path}: {first_problem(exc)}. For example {example}") from exc
