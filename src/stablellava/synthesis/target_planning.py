@@ -25,7 +25,7 @@ from stablellava.synthesis.targets import (
     Axis,
     CellCounts,
     CellShortfall,
-    drafted_value,
+    drafted_cell,
     planned_value,
 )
 
@@ -117,11 +117,12 @@ class TargetedPlanner:
     def _settle(self, outcome: Outcome) -> Outcome:
         meant = self._open.pop(outcome.sample_id if isinstance(outcome, Sample) else outcome.draft_id, ())
         if isinstance(outcome, Sample):
-            cells = [
-                (axis, axis.cell_of(drafted_value(axis.attribute, self.capability, outcome.draft)))
-                for axis in self._axes
+            cells = [(axis, drafted_cell(axis, self.capability, outcome.draft)) for axis in self._axes]
+            full = [
+                entry
+                for entry in cells
+                if self._counts[entry[0].attribute].accepted[entry[1]] >= entry[0].wanted[entry[1]]
             ]
-            full = [entry for entry in cells if self._counts[entry[0].attribute].accepted[entry[1]] >= _wanted(*entry)]
             if not full:
                 for axis, cell in cells:
                     self._counts[axis.attribute].accepted[cell] += 1
@@ -200,10 +201,6 @@ class TargetedPlanner:
         }
         hopeful = [name for name in names if name in targeted or not is_hopeless[name]]
         return hopeful or names
-
-
-def _wanted(axis: Axis, cell: str) -> int:
-    return axis.wanted[cell]
 
 
 def _wish(request: DraftRequest, wishes: tuple[tuple[str, str], ...]) -> DraftRequest:

@@ -8,6 +8,7 @@ from stablellava.config.tree import CoverageSettings, TargetSettings
 from stablellava.core.capability import Capability, Keyword
 from stablellava.core.draft import Draft
 from stablellava.core.errors import ConfigError
+from stablellava.core.matching import first_match
 from stablellava.core.record import Record
 from stablellava.core.suggesting import suggest_name
 
@@ -121,11 +122,20 @@ def planned_value(attribute: str, capability: Capability, keyword: Keyword, sett
     return known.get(attribute)
 
 
-def drafted_value(attribute: str, capability: Capability, draft: Draft) -> str:
-    """Return the value that a draft has; empty if it says nothing of the attribute."""
+def drafted_cell(axis: Axis, capability: Capability, draft: Draft) -> str:
+    """Return the cell that a draft falls into.
+
+    Where keyword and setting do not decide, the draft's own attribute does; a draft that states none has the value
+    that its prompts name first.
+    """
     keyword = capability.find_keyword(draft.keyword) or Keyword(name=draft.keyword)
-    value = planned_value(attribute, capability, keyword, draft.setting)
-    return dict(draft.attributes).get(attribute, "") if value is None else value
+    value = planned_value(axis.attribute, capability, keyword, draft.setting)
+    if value is None:
+        value = dict(draft.attributes).get(axis.attribute)
+    if value is None:
+        named = [name for name in axis.wanted if name != REST]
+        value = first_match(" ".join(prompt.text for prompt in draft.prompts), named) or REST
+    return axis.cell_of(value)
 
 
 def _to_axis(

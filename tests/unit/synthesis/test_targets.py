@@ -37,6 +37,10 @@ def grant_wishes(request: DraftRequest) -> Outcome:
     return accept(plain_draft(request, "x", "A {}.").model_copy(update={"attributes": request.wishes}))
 
 
+def write_wishes_into_the_prompt(request: DraftRequest) -> Outcome:
+    return accept(plain_draft(request, ", ".join(["x", *(value for _, value in request.wishes)]), "A {}."))
+
+
 def choose_style_freely(request: DraftRequest) -> Outcome:
     style = ("watercolor", "neon", "sketch", "")[int(4 * share_of(request.draft_id, "style"))]
     return accept(plain_draft(request, "x", "A {}.").model_copy(update={"attributes": (("style", style),)}))
@@ -133,6 +137,13 @@ def test_what_only_a_draft_decides_is_wished_for_and_counted_afterwards() -> Non
     styles = Counter(dict(sample.draft.attributes).get("style", "") for sample in samples)
     assert styles == {"watercolor": 10, "neon": 10, "": 20}
     assert len(everything) == 40
+
+
+def test_what_a_draft_does_not_state_is_read_off_its_prompt() -> None:
+    planner = plan(40, attribute="style", counts={"watercolor": 10, "oil painting": 10})
+    samples, _ = fill(planner, 40, write_wishes_into_the_prompt)
+    assert sum("oil painting" in sample.draft.prompts[0].text for sample in samples) == 10
+    assert planner.explain_shortfalls() == ()
 
 
 def test_a_writer_that_ignores_wishes_is_drafted_again_until_the_cells_are_exact() -> None:
