@@ -8,6 +8,9 @@ arguments. Nothing is inherited: a class that has the methods is a backend.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.draft import Draft, DraftRefusal, DraftRequest
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
@@ -100,6 +103,22 @@ class Scorer(Protocol):
 
     def score(self, images: Sequence[bytes], texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Return for each encoded picture one score per text of its own, higher is closer, whatever the batch."""
+        ...
+
+
+@runtime_checkable
+class FeatureReader(Protocol):
+    """Turns pictures into vectors (kind "features")."""
+
+    name: str
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same picture could get another vector."""
+        ...
+
+    def read(self, images: Sequence[bytes]) -> NDArray[np.float32]:
+        """Return float32 [images, width] for encoded pictures, whatever the batch."""
         ...
 
 

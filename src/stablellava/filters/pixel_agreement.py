@@ -10,7 +10,7 @@ Shape legend: N pictures, D features, T terms.
 
 import io
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stablellava.backends.protocols import FeatureReader
 from stablellava.core.draft import Draft
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.matching import split_words
@@ -26,8 +27,6 @@ from stablellava.filters.base import Candidate
 from stablellava.store.files import write_atomic
 
 Floats = NDArray[np.floating[Any]]
-FeatureReader = Callable[[Sequence[bytes]], Floats]
-"""Encoded pictures -> features [N, D] of a frozen tower."""
 _RIDGE = 3000.0
 _MIN_PICTURES = 3
 """Terms seen in fewer pictures teach nothing."""
@@ -144,16 +143,16 @@ class PixelAgreement:
 
     Args:
         model: fitted on pictures of the same painter.
-        read_features: the tower the model was fitted with.
+        reader: of the features that the model was fitted with.
         threshold: least score; ``calibrate`` picks it for a share of false drops.
     """
 
     name = "pixel_agreement"
     is_cured_by_repainting = True
 
-    def __init__(self, model: AgreementModel, read_features: FeatureReader, threshold: float) -> None:
+    def __init__(self, model: AgreementModel, reader: FeatureReader, threshold: float) -> None:
         self._model = model
-        self._read_features = read_features
+        self._reader = reader
         self._threshold = threshold
 
     def judge_all(self, candidates: Sequence[Candidate], images: Sequence[tuple[bytes, ...]]) -> list[Verdict]:
@@ -161,7 +160,7 @@ class PixelAgreement:
         single = [index for index, pictures in enumerate(images) if len(pictures) == 1]
         scores: dict[int, float | None] = {}
         if single:
-            features_ND = self._read_features([images[index][0] for index in single])
+            features_ND = self._reader.read([images[index][0] for index in single])
             drafts = [candidates[index].draft for index in single]
             scores = dict(zip(single, self._model.score(features_ND, drafts), strict=True))
         return [self._verdict(scores.get(index)) for index in range(len(candidates))]

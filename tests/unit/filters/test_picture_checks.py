@@ -84,16 +84,24 @@ def test_long_dialogues_are_scored_sentence_by_sentence_and_thresholds_go_by_cap
     assert scorer.asked == ["dog, on the beach", *sentences]
 
 
-def fake_tower(images: Sequence[bytes]) -> np.ndarray:
+class NamedFeatures:
     """Features in which a thing and a place each have a direction, with noise."""
-    rows = []
-    for image in images:
-        thing, place, seed = image.decode().split()
-        noise = np.random.default_rng(int(seed)).normal(0, 0.5, 40)
-        noise[THINGS.index(thing)] += 4
-        noise[10 + PLACES.index(place)] += 4
-        rows.append(noise)
-    return np.array(rows, dtype=np.float32)
+
+    name = "named"
+    revision = "1"
+
+    def read(self, images: Sequence[bytes]) -> np.ndarray:
+        rows = []
+        for image in images:
+            thing, place, seed = image.decode().split()
+            noise = np.random.default_rng(int(seed)).normal(0, 0.5, 40)
+            noise[THINGS.index(thing)] += 4
+            noise[10 + PLACES.index(place)] += 4
+            rows.append(noise)
+        return np.array(rows, dtype=np.float32)
+
+
+READER = NamedFeatures()
 
 
 def pictures_and_drafts(num: int, seed: int) -> tuple[list[bytes], list[Draft]]:
@@ -106,13 +114,13 @@ def pictures_and_drafts(num: int, seed: int) -> tuple[list[bytes], list[Draft]]:
 @pytest.fixture(scope="module")
 def model() -> AgreementModel:
     images, drafts = pictures_and_drafts(400, 1)
-    return fit_agreement(fake_tower(images), drafts)
+    return fit_agreement(READER.read(images), drafts)
 
 
 def test_swapped_pictures_score_below_their_own(model: AgreementModel) -> None:
     images, drafts = pictures_and_drafts(400, 2)
-    own = model.score(fake_tower(images), drafts)
-    swapped = model.score(fake_tower(images[7:] + images[:7]), drafts)
+    own = model.score(READER.read(images), drafts)
+    swapped = model.score(READER.read(images[7:] + images[:7]), drafts)
     differs = [first.keyword != second.keyword for first, second in zip(drafts, drafts[-7:] + drafts[:-7], strict=True)]
     is_mismatch = [first != second for first, second in zip(images, images[7:] + images[:7], strict=True)]
     assert any(differs) and all(is_mismatch)
@@ -130,7 +138,7 @@ def test_a_saved_check_gives_the_same_scores(model: AgreementModel, tmp_path: Pa
     images, drafts = pictures_and_drafts(20, 3)
     model.save(tmp_path / "check.npz")
     loaded = AgreementModel.load(tmp_path / "check.npz")
-    assert loaded.score(fake_tower(images), drafts) == model.score(fake_tower(images), drafts)
+    assert loaded.score(READER.read(images), drafts) == model.score(READER.read(images), drafts)
 
 
 def test_a_file_that_is_no_check_is_named(tmp_path: Path) -> None:
@@ -140,7 +148,7 @@ def test_a_file_that_is_no_check_is_named(tmp_path: Path) -> None:
 
 
 def test_pictures_that_cannot_be_scored_pass_and_are_said_to_be_unscored(model: AgreementModel) -> None:
-    check = PixelAgreement(model, fake_tower, threshold=0.0)
+    check = PixelAgreement(model, READER, threshold=0.0)
     known = Candidate(draft("dog", "beach"), Keyword(name="dog"))
     verdicts = check.judge_all([known, known, known], [(b"dog beach 1",), (b"cat forest 2",), (b"a", b"b")])
     assert [(verdict.kept, verdict.reason) for verdict in verdicts] == [
@@ -155,7 +163,7 @@ def test_pictures_that_cannot_be_scored_pass_and_are_said_to_be_unscored(model: 
 def test_too_few_pictures_cannot_be_fitted() -> None:
     images, drafts = pictures_and_drafts(2, 4)
     with pytest.raises(ConfigError, match="too few"):
-        fit_agreement(fake_tower(images), drafts)
+        fit_agreement(READER.read(images), drafts)
 
 
 def test_a_threshold_keeps_false_drops_below_what_was_asked() -> None:
