@@ -12,7 +12,7 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -69,7 +69,7 @@ class LocalExecutor(Generic[Item, Result]):
     ) -> None:
         self.close(is_orderly=error is None)
 
-    def map_ordered(self, items: Iterable[Item]) -> Iterator[Result]:
+    def map_ordered(self, items: Iterable[Item]) -> Generator[Result, None, None]:
         """Yield one result per item, in the order of the items, each as soon as those before it are done.
 
         Items are taken as they are needed, by a thread of its own where there are several processes: one that is

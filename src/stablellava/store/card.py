@@ -67,7 +67,7 @@ def _making(manifest: DataManifest) -> str:
     settings = manifest.inputs.get("settings", {})
     lines = [f"- seed: {manifest.inputs.get('seed')}"]
     for role in ("writer", "painter"):
-        backend = settings.get(role, {}).get("backend")
+        backend = (settings.get(role) or {}).get("backend")
         if backend:
             revision = manifest.inputs.get(f"{role}_revision")
             lines.append(f"- {role}: {backend}" + (f" (revision {revision})" if revision else ""))

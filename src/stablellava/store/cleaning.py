@@ -1,7 +1,7 @@
 """Removing what interrupted runs left behind."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Container
 from pathlib import Path
 
 from stablellava.store.files import TEMPORARY_PREFIX, list_files
@@ -12,14 +12,13 @@ def journal_path(data_dir: Path, shard_id: str) -> Path:
     return data_dir / "journal" / f"{shard_id}.jsonl"
 
 
-def remove_leftovers(data_dir: Path, used_images: Iterable[str]) -> int:
+def remove_leftovers(data_dir: Path, used_images: Container[str]) -> int:
     """Delete journals, temporary files and pictures that no record names; return how many pictures went."""
     shutil.rmtree(data_dir / "journal", ignore_errors=True)
     for path in list_files(data_dir):
         if path.name.startswith(TEMPORARY_PREFIX):
             path.unlink()
-    used = set(used_images)
-    orphans = [path for path in list_files(data_dir / "images") if path.stem not in used]
+    orphans = [path for path in list_files(data_dir / "images") if path.stem not in used_images]
     for path in orphans:
         path.unlink()
         if not any(path.parent.iterdir()):

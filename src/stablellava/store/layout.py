@@ -13,6 +13,7 @@
   model/<stage>/                    Hugging Face checkpoint after a stage
   training/<stage>/log.jsonl        one row per step
   evaluation/<suite>.<stage>.json   evaluation logs
+  spending.json                     calls, tokens and cost of chat models (never part of the data)
   timing.json                       seconds per phase (never part of the data)
   report.html
 """
@@ -53,6 +54,10 @@ class RunLayout:
 
     def eval_log_path(self, suite: str, stage: str) -> Path:
         return self.root / "evaluation" / f"{suite}.{stage}.json"
+
+    @property
+    def spending_path(self) -> Path:
+        return self.root / "spending.json"
 
     @property
     def timing_path(self) -> Path:

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stablellava.backends.catalog import build_backend
-from stablellava.backends.protocols import Painter
 from stablellava.capabilities import list_capabilities
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability, Keyword
@@ -26,6 +24,7 @@ from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
 from stablellava.store.shards import read_rejected, read_samples
 from stablellava.synthesis.making import MakerSetup, ShardTask
+from stablellava.synthesis.painting import build_painter
 from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
 from stablellava.synthesis.rounds import RoundLoop
 from stablellava.synthesis.synthesizing import Material, data_settings, load_material
@@ -98,16 +97,16 @@ def import_rows(
 
 def _describe_inputs(paths: Sequence[Path], config: RunConfig) -> tuple[dict[str, Any], str]:
     """Return everything that has a say in the imported data, and the painter's licence line."""
-    painter: Painter = build_backend("painter", config.synthesis.painter.backend, config.synthesis.painter.options)
+    painter = build_painter(config.synthesis)
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
         "purpose": "import",
         "seed": config.seed,
         "settings": data_settings(config.synthesis),
         "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
-        "painter_revision": painter.revision,
+        "painter_revision": painter.revision if painter is not None else None,
     }
-    return inputs, painter.attribution
+    return inputs, painter.attribution if painter is not None else ""
 
 
 def _capability_of(path: Path) -> str:

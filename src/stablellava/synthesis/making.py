@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stablellava.backends.catalog import build_backend
-from stablellava.backends.protocols import Painter, Writer
+from stablellava.backends.protocols import Writer
 from stablellava.config.tree import SynthesisSettings
 from stablellava.core.capability import Keyword
 from stablellava.core.draft import Draft, DraftRequest
@@ -16,7 +16,7 @@ from stablellava.store.cleaning import journal_path
 from stablellava.store.images import PictureRefused
 from stablellava.store.journal import ShardJournal
 from stablellava.synthesis.drafting import write_drafts
-from stablellava.synthesis.painting import Easel, PaintOutcome, paint_jobs
+from stablellava.synthesis.painting import Easel, PaintOutcome, build_painter, paint_jobs
 from stablellava.synthesis.taking import GivenDraft, reject_given, take_pictures
 from stablellava.synthesis.verifying import build_checks, judge_all
 
@@ -70,13 +70,12 @@ class ShardMaker:
         self._writer: Writer | None = None
         if setup.has_writer:
             self._writer = build_backend("writer", settings.writer.backend, settings.writer.options)
-        self._painter: Painter = build_backend("painter", settings.painter.backend, settings.painter.options)
+        self._painter = build_painter(settings)
         self._checks = build_checks(setup.lexicon)
 
     def __call__(self, task: ShardTask) -> ShardResult:
         """Return the outcome of every slot. Raises: BackendFailed, RecordError (full disk)."""
         journal = ShardJournal(journal_path(self._setup.data_dir, task.shard_id))
-        easel = Easel(self._painter, self._setup.data_dir, journal)
         started = time.perf_counter()
         drafts = self._collect_drafts(task, journal)
         drafted = time.perf_counter()
@@ -84,10 +83,14 @@ class ShardMaker:
         slots: dict[int, _Slot] = {}
         for index, entry in enumerate(drafts):
             self._check_text(index, entry, slots, outcomes)
-        painting_seconds = self._paint_and_check(easel, slots, outcomes)
+        painting_seconds, num_painted = 0.0, 0
+        if self._painter is not None:
+            easel = Easel(self._painter, self._setup.data_dir, journal)
+            painting_seconds = self._paint_and_check(easel, slots, outcomes)
+            num_painted = easel.num_painted
         ended = time.perf_counter()
         seconds = {"draft": drafted - started, "paint": painting_seconds, "verify": ended - drafted - painting_seconds}
-        return ShardResult([outcomes[index] for index in sorted(outcomes)], seconds, easel.num_painted)
+        return ShardResult([outcomes[index] for index in sorted(outcomes)], seconds, num_painted)
 
     def _collect_drafts(self, task: ShardTask, journal: ShardJournal) -> list[GivenDraft | Rejected]:
         entries: list[GivenDraft | Rejected] = list(task.imported)
@@ -113,7 +116,7 @@ class ShardMaker:
         verdicts, refusing = judge_all(self._checks.of_text, candidate)
         if refusing:
             outcomes[index] = reject(candidate, verdicts)
-        elif paintings:
+        elif paintings or self._painter is None:
             outcomes[index] = _accept(candidate, verdicts, 0)
         else:
             slots[index] = _Slot(entry.draft, entry.keyword, verdicts)

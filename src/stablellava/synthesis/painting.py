@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from stablellava.backends.catalog import build_backend
 from stablellava.backends.protocols import Painter, StreamingPainter
+from stablellava.config.tree import SynthesisSettings
 from stablellava.core.draft import Draft
 from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
@@ -17,6 +19,17 @@ PaintOutcome = Painting | PaintRefusal | Verdict
 """A picture, the painter's refusal, or why the bytes it gave are no picture."""
 _JOBS_PER_CALL = 16
 """Bounds memory and what an interrupt can cost; a painter may split it further."""
+
+
+def build_painter(settings: SynthesisSettings) -> Painter | None:
+    """Return the painter of a run, or None where drafts stay without pictures.
+
+    Raises: ConfigError, BackendMissing.
+    """
+    if settings.painter is None:
+        return None
+    painter: Painter = build_backend("painter", settings.painter.backend, settings.painter.options)
+    return painter
 
 
 def paint_jobs(draft: Draft, attempt: int, size_px: int) -> list[PaintJob]:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 from stablellava.core.record import Record
 from stablellava.store.manifest import CapabilityCounts
+from stablellava.synthesis.chat_drafting.spending import Spending, sum_spending
 from stablellava.synthesis.coverage import Coverage
+from stablellava.synthesis.standing import Standing
+from stablellava.synthesis.targets import CellShortfall
+
+_NUM_REASONS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,16 @@ class SynthesisReport(Record):
     rejected_by_reason: dict[str, int]
     unfilled: dict[str, str]
     """Capability -> why it has fewer samples than asked for."""
+    stopped: str = ""
+    """Which limit ended this start before the run was complete; the same command goes on from there."""
+    notes: tuple[str, ...] = ()
+    """What the guard against collapse did."""
+    shortfalls: tuple[CellShortfall, ...] = ()
+    """Coverage targets that could not be met."""
+    spending: Spending | None = None
+    """Of this start; null where no chat model is asked."""
+    spending_by_capability: dict[str, Spending] = {}
+    """Of all starts of the run, by capability; a start that was killed is missing."""
     coverage: tuple[Coverage, ...]
     num_painted: int
     """Pictures painted by this call; a resumed run paints only what is missing."""
@@ -52,3 +67,26 @@ class SynthesisReport(Record):
     @property
     def samples_per_second(self) -> float:
         return self.num_accepted / self.seconds if self.seconds else 0.0
+
+    @property
+    def total_spending(self) -> Spending | None:
+        """Of all starts of the run and all capabilities; None where no chat model was asked."""
+        return sum_spending(self.spending_by_capability.values())
+
+    def cost_per_sample(self, capability: str | None = None) -> float | None:
+        """Return what an accepted sample cost, of a capability or of all; None where that is not known."""
+        spending = self.total_spending if capability is None else self.spending_by_capability.get(capability)
+        accepted = self.num_accepted if capability is None else self.counts[capability].accepted
+        return spending.cost / accepted if spending is not None and spending.cost is not None and accepted else None
+
+
+def explain_unfilled(standing: Standing, num_wanted: int, num_rounds: int, stopped: str) -> dict[str, str]:
+    """Return capability -> why it has fewer samples than wanted."""
+    unfilled = {}
+    for name, counts in standing.counts.items():
+        if counts.accepted < num_wanted:
+            named = [f"{reason} {count}" for reason, count in counts.rejected.items()][:_NUM_REASONS_NAMED]
+            ended = "when the run was stopped" if stopped else f"after {num_rounds} rounds"
+            told = f"; rejected: {', '.join(named)}" if named or not stopped else ""
+            unfilled[name] = f"{counts.accepted} of {num_wanted} {ended}{told}"
+    return unfilled

@@ -1,13 +1,15 @@
 """The loop that goes on until every capability has exactly as many samples as asked for.
 
-Paper: 2308.10253v1, section 3 (pairs are generated capability by capability).
+Paper: 2308.10253v1, section 3 (pairs are generated capability by capability; good outputs become examples).
 Departs: the paper keeps what it generates; we check every pair and draft again for what fell out.
 """
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from stablellava.core.capability import Capability
 from stablellava.core.errors import RecordError
@@ -17,13 +19,22 @@ from stablellava.store.card import write_card
 from stablellava.store.cleaning import remove_leftovers
 from stablellava.store.images import image_path
 from stablellava.store.manifest import DataManifest, write_manifest
-from stablellava.store.shards import commit_shard, find_shard, read_shard
-from stablellava.synthesis.making import MakerSetup, ShardResult, ShardTask, build_maker
-from stablellava.synthesis.planning import Planner
-from stablellava.synthesis.reporting import ProgressCallback, SynthesisProgress, SynthesisReport
+from stablellava.store.shards import commit_shard, find_shard, list_shards, read_shard
+from stablellava.synthesis.chat_drafting.spending import LimitReached
+from stablellava.synthesis.evolution import Evolution
+from stablellava.synthesis.making import MakerSetup, Outcome, ShardResult, ShardTask, build_maker
+from stablellava.synthesis.reporting import ProgressCallback, SynthesisProgress, SynthesisReport, explain_unfilled
+from stablellava.synthesis.round_plan import PlannedShard, RoundPlanner, give_shard, plan_shards
 from stablellava.synthesis.standing import Standing, capability_of, images_of
+from stablellava.synthesis.target_planning import TargetedPlanner
 
-_NUM_REASONS_NAMED = 3
+
+class DraftSource(Protocol):
+    """Drafts the requests of tasks before they are made."""
+
+    def stream(self, tasks: Iterable[ShardTask]) -> Generator[ShardTask, None, None]:
+        """Yield every task with its drafts in place of its requests, in order. Raises: LimitReached."""
+        ...
 
 
 class RoundLoop:
@@ -35,6 +46,8 @@ class RoundLoop:
         capabilities: those to make data for, in order.
         num_wanted: accepted samples over all capabilities, for progress.
         progress: called after every shard.
+        drafts: writes drafts where the workers do not.
+        evolution: pools of exemplars that learn from every round.
     """
 
     def __init__(
@@ -44,73 +57,90 @@ class RoundLoop:
         capabilities: Sequence[Capability],
         num_wanted: int,
         progress: ProgressCallback | None = None,
+        drafts: DraftSource | None = None,
+        evolution: Evolution | None = None,
     ) -> None:
         self._manifest = manifest
         self._setup = setup
         self._data_dir: Path = setup.data_dir
         self._num_wanted = num_wanted
         self._progress = progress
-        self._standing = Standing(capabilities)
+        self._drafts = drafts
+        self._evolution = evolution
+        self._planners: Mapping[str, RoundPlanner] = {}
+        self._standing = Standing(capabilities, setup.data_dir)
+        self._marked = frozenset(list_shards(setup.data_dir))
+        self._held: list[tuple[str, list[Outcome], ShardManifest | None]] = []
         self._seconds: Counter[str] = Counter()
         self._num_painted = 0
         self._num_resumed = 0
         self._started = time.perf_counter()
 
-    def run_rounds(self, planners: Mapping[str, Planner], samples_per_capability: int) -> SynthesisReport:
+    def run_rounds(self, planners: Mapping[str, RoundPlanner], samples_per_capability: int) -> SynthesisReport:
         """Draft, paint and check until every capability has exactly that many samples, or max_rounds are over.
 
         Raises: BackendFailed, BackendMissing, RecordError (full disk).
         """
+        self._planners = planners
+        round_size = self._setup.settings.pool.round_size if self._evolution and self._setup.settings.pool else None
+        num_growing = -(-samples_per_capability // round_size) - 1 if round_size else 0
+        num_rounds = self._setup.settings.max_rounds + num_growing
+        stopped = ""
         with self._executor() as executor:
-            for round_index in range(self._setup.settings.max_rounds):
-                tasks = self._plan(planners, samples_per_capability, round_index)
-                if not tasks:
+            for round_index in range(num_rounds):
+                planned = plan_shards(
+                    planners, self._standing, samples_per_capability, round_index,
+                    self._setup.settings.shard_size, self._evolution, round_size,
+                )  # fmt: skip
+                shards = list(planned)
+                try:
+                    self._run_shards(executor, shards, round_index)
+                except LimitReached as exc:
+                    stopped = str(exc)
+                if stopped or not shards:
                     break
-                self._run_tasks(executor, tasks, round_index)
-        return self._finish(self._explain_unfilled(samples_per_capability))
+        return self._finish(explain_unfilled(self._standing, samples_per_capability, num_rounds, stopped), stopped)
 
     def run_once(self, tasks: Sequence[ShardTask]) -> SynthesisReport:
         """Make the given shards, without replacing what falls out. Raises: as ``run_rounds``."""
         with self._executor() as executor:
-            self._run_tasks(executor, tasks, 0)
+            self._run_shards(executor, [give_shard(task) for task in tasks], 0)
         return self._finish({})
 
     def _executor(self) -> LocalExecutor[ShardTask, ShardResult]:
-        return LocalExecutor(build_maker, (self._setup,), self._setup.settings.num_workers)
+        settings = self._setup.settings
+        # Checking what a stream drafts is less work than handing it to another process.
+        is_light = self._drafts is not None and settings.painter is None
+        return LocalExecutor(build_maker, (self._setup,), 1 if is_light else settings.num_workers)
 
-    def _plan(self, planners: Mapping[str, Planner], wanted: int, round_index: int) -> list[ShardTask]:
-        """Return the round's shards: exactly as many slots per capability as samples are missing."""
-        tasks = []
-        size = self._setup.settings.shard_size
-        for name, planner in planners.items():
-            tally = self._standing.of_capability[name].tally
-            requests = planner.plan_round(round_index, wanted - tally.num_accepted, tally)
-            for start in range(0, len(requests), size):
-                shard_id = f"{name}/r{round_index:02d}-{start // size:05d}"
-                tasks.append(ShardTask(shard_id, requests=tuple(requests[start : start + size])))
-        return tasks
-
-    def _run_tasks(
-        self, executor: LocalExecutor[ShardTask, ShardResult], tasks: Sequence[ShardTask], round_index: int
+    def _run_shards(
+        self, executor: LocalExecutor[ShardTask, ShardResult], shards: Sequence[PlannedShard], round_index: int
     ) -> None:
-        committed = {task.shard_id: self._find_whole(task.shard_id) for task in tasks}
-        results = executor.map_ordered([task for task in tasks if committed[task.shard_id] is None])
-        for task in tasks:
-            manifest = committed[task.shard_id]
-            if manifest is None:
-                self._commit(task.shard_id, next(results))
-            else:
-                self._take_over(manifest)
-            self._tell(round_index, task.shard_id)
+        """Make what is open at once; what was committed earlier is read in its turn, while drafts are on their way."""
+        tasks = (shard.build() for shard in shards if shard.shard_id not in self._marked)
+        drafted = self._drafts.stream(tasks) if self._drafts else tasks
+        with closing(executor.map_ordered(drafted)) as results:
+            for shard in shards:
+                manifest = self._find_whole(shard.shard_id)
+                if manifest is not None:
+                    samples, rejects = read_shard(self._data_dir, shard.shard_id)
+                    self._take(shard, [*samples, *rejects], manifest, round_index)
+                    self._num_resumed += 1
+                else:
+                    result = self._remake(shard) if shard.shard_id in self._marked else next(results)
+                    self._take(shard, result.outcomes, None, round_index)
+                    self._num_painted += result.num_painted
+                    self._seconds.update(result.seconds)
+                self._tell(round_index, shard.shard_id)
 
     def _find_whole(self, shard_id: str) -> ShardManifest | None:
-        """Return the marker of a committed shard whose pictures are all there.
+        """Return the marker of a shard that was committed earlier and whose pictures are all there.
 
         Otherwise it is made again, which gives the same bytes.
         """
-        manifest = find_shard(self._data_dir, shard_id)
-        if manifest is None:
-            return None
+        manifest = find_shard(self._data_dir, shard_id) if shard_id in self._marked else None
+        if manifest is None or self._setup.settings.painter is None:
+            return manifest
         samples, rejects = read_shard(self._data_dir, shard_id)
         try:
             for sha256 in images_of([*samples, *rejects]):
@@ -119,20 +149,45 @@ class RoundLoop:
             return None
         return manifest
 
-    def _take_over(self, manifest: ShardManifest) -> None:
-        samples, rejects = read_shard(self._data_dir, manifest.shard_id)
-        standing = self._standing.of_capability[capability_of(manifest.shard_id)]
-        for sample in samples:
-            standing.admit(sample)
-        self._standing.add_shard(manifest, [*samples, *rejects])
-        self._num_resumed += 1
+    def _remake(self, shard: PlannedShard) -> ShardResult:
+        """Make a damaged shard here and now; it is rare, and those behind it are on their way already."""
+        task = shard.build()
+        if self._drafts:
+            with closing(self._drafts.stream([task])) as drafted:
+                task = next(drafted)
+        return build_maker(self._setup)(task)
 
-    def _commit(self, shard_id: str, result: ShardResult) -> None:
-        standing = self._standing.of_capability[capability_of(shard_id)]
-        outcomes = [standing.drop_duplicate(outcome) for outcome in result.outcomes]
-        self._standing.add_shard(commit_shard(self._data_dir, shard_id, outcomes), outcomes)
-        self._num_painted += result.num_painted
-        self._seconds.update(result.seconds)
+    def _take(
+        self, shard: PlannedShard, outcomes: list[Outcome], manifest: ShardManifest | None, round_index: int
+    ) -> None:
+        """Commit what was made. With evolving pools the round of a capability is held until it can be judged."""
+        if self._evolution is None:
+            self._settle(shard.shard_id, outcomes, manifest)
+            return
+        self._held.append((shard.shard_id, outcomes, manifest))
+        if not shard.is_last:
+            return
+        held, self._held = self._held, []
+        name = capability_of(shard.shard_id)
+        judged = iter(self._evolution.judge(name, round_index, [one for entry in held for one in entry[1]]))
+        committed: list[Outcome] = []
+        for shard_id, found, marker in held:
+            committed += self._settle(shard_id, [next(judged) for _ in found], marker)
+        self._evolution.advance(name, round_index, committed)
+
+    def _settle(self, shard_id: str, outcomes: list[Outcome], manifest: ShardManifest | None) -> list[Outcome]:
+        """Drop what repeats an earlier sample or is one too many, in planned order; commit; count."""
+        name = capability_of(shard_id)
+        standing, planner = self._standing.of_capability[name], self._planners.get(name)
+        settled: list[Outcome] = []
+        for outcome in outcomes:
+            judged = outcome if manifest else standing.judge(outcome)
+            if isinstance(planner, TargetedPlanner):
+                (judged,) = planner.settle([judged])
+            standing.admit(judged)
+            settled.append(judged)
+        self._standing.add_shard(manifest or commit_shard(self._data_dir, shard_id, settled), settled)
+        return settled
 
     def _tell(self, round_index: int, shard_id: str) -> None:
         if self._progress:
@@ -143,22 +198,14 @@ class RoundLoop:
                 )
             )
 
-    def _explain_unfilled(self, wanted: int) -> dict[str, str]:
-        unfilled = {}
-        for name, counts in self._standing.counts.items():
-            if counts.accepted < wanted:
-                named = [f"{reason} {count}" for reason, count in counts.rejected.items()][:_NUM_REASONS_NAMED]
-                rounds = self._setup.settings.max_rounds
-                unfilled[name] = f"{counts.accepted} of {wanted} after {rounds} rounds; rejected: {', '.join(named)}"
-        return unfilled
-
-    def _finish(self, unfilled: dict[str, str]) -> SynthesisReport:
+    def _finish(self, unfilled: dict[str, str], stopped: str = "") -> SynthesisReport:
         standing = self._standing
-        num_removed = remove_leftovers(self._data_dir, standing.used_images)
+        # A run that was stopped goes on later, with what its journals hold.
+        num_removed = 0 if stopped else remove_leftovers(self._data_dir, standing.used_images)
         coverage = tuple(entry.coverage for entry in standing.of_capability.values())
         manifest = self._manifest.model_copy(
             update={
-                "complete": True,
+                "complete": not stopped,
                 "counts": standing.counts,
                 "unfilled": unfilled,
                 "shards": tuple(standing.shards),
@@ -166,6 +213,7 @@ class RoundLoop:
         )
         write_card(self._data_dir, manifest, {entry.capability: entry.keywords for entry in coverage})
         write_manifest(self._data_dir, manifest)
+        planners = [planner for planner in self._planners.values() if isinstance(planner, TargetedPlanner)]
         return SynthesisReport(
             data_dir=str(self._data_dir),
             fingerprint=manifest.fingerprint,
@@ -174,6 +222,9 @@ class RoundLoop:
             counts=standing.counts,
             rejected_by_reason=standing.rejected_by_reason,
             unfilled=unfilled,
+            stopped=stopped,
+            notes=tuple(self._evolution.notes) if self._evolution else (),
+            shortfalls=tuple(cell for planner in planners for cell in planner.explain_shortfalls()),
             coverage=coverage,
             num_painted=self._num_painted,
             num_resumed_shards=self._num_resumed,

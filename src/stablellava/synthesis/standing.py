@@ -5,10 +5,12 @@ Holds counts, hashes and words, never whole samples, so that it stays small besi
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from stablellava.core.capability import Capability, Keyword
 from stablellava.core.sample import Rejected, Sample, ShardManifest
 from stablellava.filters.base import Candidate
+from stablellava.filters.compact import DigestSet
 from stablellava.store.manifest import CapabilityCounts
 from stablellava.synthesis.coverage import Coverage, CoverageMeter
 from stablellava.synthesis.making import Outcome, reject
@@ -19,27 +21,27 @@ from stablellava.synthesis.verifying import DuplicateGate
 class CapabilityStanding:
     """The part of one capability."""
 
-    def __init__(self, capability: Capability) -> None:
+    def __init__(self, capability: Capability, folder: Path) -> None:
         self.tally = Tally()
         self._capability = capability
-        self._gate = DuplicateGate()
+        self._gate = DuplicateGate(folder)
         self._meter = CoverageMeter(capability)
         self._reasons: Counter[str] = Counter()
 
-    def drop_duplicate(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, or a reject if an earlier sample is the same pair. Ask in planned order."""
+    def judge(self, outcome: Outcome) -> Outcome:
+        """Return the outcome, or a reject if an admitted sample is the same pair. Ask in planned order."""
         if isinstance(outcome, Rejected):
             return outcome
         candidate = self._candidate(outcome)
         verdicts = (*outcome.verdicts, *self._gate.judge(candidate))
         if not verdicts[-1].kept:
             return reject(candidate, verdicts)
-        self._gate.admit(candidate)
         return outcome.model_copy(update={"verdicts": verdicts})
 
-    def admit(self, sample: Sample) -> None:
-        """Remember a sample that was committed earlier."""
-        self._gate.admit(self._candidate(sample))
+    def admit(self, outcome: Outcome) -> None:
+        """Remember what is committed; only samples can be repeated."""
+        if isinstance(outcome, Sample):
+            self._gate.admit(self._candidate(outcome))
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Count the outcomes of a committed shard."""
@@ -66,12 +68,17 @@ class CapabilityStanding:
 
 
 class Standing:
-    """All capabilities of a run."""
+    """All capabilities of a run.
 
-    def __init__(self, capabilities: Sequence[Capability]) -> None:
-        self.of_capability = {capability.name: CapabilityStanding(capability) for capability in capabilities}
+    Args:
+        capabilities: those of the run.
+        folder: where temporary files lie.
+    """
+
+    def __init__(self, capabilities: Sequence[Capability], folder: Path) -> None:
+        self.of_capability = {capability.name: CapabilityStanding(capability, folder) for capability in capabilities}
         self.shards: list[ShardManifest] = []
-        self.used_images: set[str] = set()
+        self.used_images = DigestSet()
         self.num_accepted = 0
         self.num_rejected = 0
 
@@ -81,7 +88,8 @@ class Standing:
         self.shards.append(manifest)
         self.num_accepted += manifest.num_samples
         self.num_rejected += manifest.num_rejected
-        self.used_images.update(images_of(outcomes))
+        for sha256 in images_of(outcomes):
+            self.used_images.add(sha256)
 
     @property
     def counts(self) -> dict[str, CapabilityCounts]:

@@ -13,13 +13,11 @@ from stablellava.core.score import EvalItem
 from stablellava.store.files import write_atomic
 from stablellava.store.images import image_path
 from stablellava.store.layout import RunLayout
-from stablellava.store.manifest import lock_folder, open_manifest
+from stablellava.store.manifest import lock_folder
 from stablellava.store.shards import list_shards, read_samples
-from stablellava.synthesis.making import MakerSetup
 from stablellava.synthesis.planning import evaluation_planner
 from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
-from stablellava.synthesis.rounds import RoundLoop
-from stablellava.synthesis.synthesizing import Material, describe_inputs, load_material
+from stablellava.synthesis.synthesizing import Material, fill_folder, load_material
 
 SUITE_NAME = "generated"
 ITEMS_FILE = "items.jsonl"
@@ -38,14 +36,10 @@ def make_suite(
     suite_dir, num_items = layout.suite_dir(SUITE_NAME), config.evaluation.items_per_capability
     material = material or load_material(config.synthesis.capabilities)
     planners = {capability.name: evaluation_planner(config, capability) for capability in material.capabilities}
-    inputs, attribution = describe_inputs(config, material.capabilities, "evaluate")
-    inputs["settings"]["samples_per_capability"] = num_items
-    with lock_folder(suite_dir):
-        manifest = open_manifest(suite_dir, inputs, attribution)
-        setup = MakerSetup(suite_dir, config.synthesis, material.lexicon)
-        loop = RoundLoop(manifest, setup, material.capabilities, num_items * len(planners), progress)
-        report = loop.run_rounds(planners, num_items)
-        _write_items(layout, material)
+    report = fill_folder(config, suite_dir, layout.spending_path, "evaluate", planners, num_items, material, progress)
+    if not report.stopped:
+        with lock_folder(suite_dir):
+            _write_items(layout, material)
     return report
 
 

@@ -1,8 +1,10 @@
 """The verb: make the samples that a configuration asks for, or go on with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from stablellava.backends.catalog import build_backend
 from stablellava.capabilities import load_capability, load_places
@@ -12,11 +14,20 @@ from stablellava.core.ids import hash_id
 from stablellava.filters.lexicon import Lexicon
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
+from stablellava.synthesis.chat_drafting.room import DraftingRoom, is_chat, open_drafting
+from stablellava.synthesis.chat_drafting.spending import add_to_file
+from stablellava.synthesis.evolution import Evolution
 from stablellava.synthesis.making import MakerSetup
+from stablellava.synthesis.painting import build_painter
 from stablellava.synthesis.planning import training_planner
 from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
+from stablellava.synthesis.round_plan import RoundPlanner
 from stablellava.synthesis.rounds import RoundLoop
+from stablellava.synthesis.target_planning import TargetedPlanner
+from stablellava.synthesis.targets import check_targets, resolve_targets
 from stablellava.synthesis.vocabulary import build_lexicon
+
+Purpose = Literal["train", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -53,41 +64,102 @@ def synthesize(
     Raises: ConfigError, RecordError (folder of another run, full disk), BackendMissing, BackendFailed.
     """
     settings = config.synthesis
+    if settings.coverage is not None:
+        check_targets(settings.coverage, settings.capabilities)
     material = material or load_material(settings.capabilities)
-    planners = {capability.name: training_planner(config, capability) for capability in material.capabilities}
-    inputs, attribution = describe_inputs(config, material.capabilities, "train")
-    with lock_folder(layout.data_dir):
-        manifest = open_manifest(layout.data_dir, inputs, attribution)
+    wanted = settings.samples_per_capability
+    planners = {capability.name: _planner_of(config, capability) for capability in material.capabilities}
+    return fill_folder(config, layout.data_dir, layout.spending_path, "train", planners, wanted, material, progress)
+
+
+def fill_folder(
+    config: RunConfig,
+    data_dir: Path,
+    spending_path: Path,
+    purpose: Purpose,
+    planners: Mapping[str, RoundPlanner],
+    num_wanted: int,
+    material: Material,
+    progress: ProgressCallback | None,
+) -> SynthesisReport:
+    """Make samples below ``data_dir`` until every capability has ``num_wanted``, or go on with them.
+
+    Raises: as ``synthesize``.
+    """
+    settings = config.synthesis
+    with ExitStack() as stack:
+        room = stack.enter_context(open_drafting(config)) if is_chat(settings.writer) else None
+        inputs, attribution = describe_inputs(config, material.capabilities, purpose, room)
+        inputs["settings"]["samples_per_capability"] = num_wanted
+        stack.enter_context(lock_folder(data_dir))
+        manifest = open_manifest(data_dir, inputs, attribution)
         loop = RoundLoop(
             manifest,
-            MakerSetup(layout.data_dir, settings, material.lexicon),
+            MakerSetup(data_dir, settings, material.lexicon, has_writer=room is None),
             material.capabilities,
-            settings.samples_per_capability * len(material.capabilities),
+            num_wanted * len(material.capabilities),
             progress,
+            drafts=room.stream if room is not None else None,
+            evolution=Evolution(data_dir, material.capabilities, settings.pool) if settings.pool else None,
         )
-        return loop.run_rounds(planners, settings.samples_per_capability)
+        try:
+            report = loop.run_rounds(planners, num_wanted)
+        finally:
+            # What a failed or interrupted start has paid counts as well.
+            sums = add_to_file(spending_path, room.meter.by_capability) if room is not None else {}
+    if room is None:
+        return report
+    return report.model_copy(update={"spending": room.meter.total, "spending_by_capability": sums})
 
 
-def describe_inputs(config: RunConfig, capabilities: Sequence[Capability], purpose: str) -> tuple[dict[str, Any], str]:
+def _planner_of(config: RunConfig, capability: Capability) -> RoundPlanner:
+    planner, coverage = training_planner(config, capability), config.synthesis.coverage
+    if coverage is None:
+        return planner
+    wanted = config.synthesis.samples_per_capability
+    axes = resolve_targets(coverage, capability, planner.settings_by_keyword, wanted)
+    return TargetedPlanner(planner, axes, wanted, coverage.max_drafts_per_sample) if axes else planner
+
+
+def describe_inputs(
+    config: RunConfig, capabilities: Sequence[Capability], purpose: Purpose, room: DraftingRoom | None = None
+) -> tuple[dict[str, Any], str]:
     """Return everything that has a say in the data, and the painter's licence line.
+
+    Args:
+        config: the run.
+        capabilities: whose tables count.
+        purpose: "train" or "evaluate".
+        room: of a chat model; None where a writer drafts.
 
     Raises: ConfigError, BackendMissing if a backend cannot be built.
     """
     settings = config.synthesis
-    writer = build_backend("writer", settings.writer.backend, settings.writer.options)
-    painter = build_backend("painter", settings.painter.backend, settings.painter.options)
+    if room is None:
+        writer_revision = build_backend("writer", settings.writer.backend, settings.writer.options).revision
+    else:
+        writer_revision = room.drafter.revision
+    painter = build_painter(settings)
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
         "purpose": purpose,
         "seed": config.seed,
-        "settings": data_settings(settings),
+        "settings": data_settings(settings, room is not None),
         "capabilities": {capability.name: hash_id(capability.model_dump(mode="json")) for capability in capabilities},
-        "writer_revision": writer.revision,
-        "painter_revision": painter.revision,
+        "writer_revision": writer_revision,
+        "painter_revision": painter.revision if painter is not None else None,
     }
-    return inputs, str(painter.attribution)
+    return inputs, str(painter.attribution) if painter is not None else ""
 
 
-def data_settings(settings: SynthesisSettings) -> dict[str, Any]:
-    """Return the settings that can change the data: all but the number of processes."""
-    return settings.model_dump(mode="json", exclude={"num_workers", "capabilities"})
+def data_settings(settings: SynthesisSettings, has_chat: bool = False) -> dict[str, Any]:
+    """Return the settings that can change the data.
+
+    Not the number of processes, nor what calls cost; of a chat model not how it is reached, for its revision names
+    what answers; of a writer not how a chat model would be asked.
+    """
+    excluded: set[str] = {"num_workers", "capabilities", "spending"} | (set() if has_chat else {"drafting"})
+    kept = settings.model_dump(mode="json", exclude=excluded)
+    if has_chat:
+        kept["writer"] = {"backend": settings.writer.backend}
+    return kept

@@ -60,16 +60,18 @@ class Asker:
 
         Raises: BackendFailed, RecordError (the cache cannot be written), LimitReached.
         """
-        for is_corrective in (False, True):
-            outcome = await self._ask_until_whole(call)
-            if not isinstance(outcome, _Unfit):
-                return outcome
-            if is_corrective:
-                break
-            call = Call(self._corrected(call.request, outcome), call.read)
-        return Refusal(outcome.error.reason, str(outcome.error))
+        try:
+            return await self._ask_until_whole(call)
+        except _Unfit as unfit:
+            corrected = Call(self._corrected(call.request, unfit), call.read)
+        try:
+            return await self._ask_until_whole(corrected)
+        except _Unfit as unfit:
+            return Refusal(unfit.error.reason, str(unfit.error))
 
-    async def _ask_until_whole(self, call: Call[Read]) -> "Read | Refusal | _Unfit":
+    async def _ask_until_whole(self, call: Call[Read]) -> Read | Refusal:
+        """Return what was read. Raises: _Unfit with the last answer."""
+        unfit: _Unfit
         for attempt in range(self._max_attempts):
             request = call.request.model_copy(update={"attempt": attempt}) if attempt else call.request
             reply = await self._chat.ask(request)
@@ -84,7 +86,7 @@ class Asker:
                 unfit = _Unfit(reply.text, exc)
                 if not (exc.is_broken and self._chat.holds_schema):
                     break
-        return unfit
+        raise unfit
 
     def _corrected(self, request: ChatRequest, unfit: "_Unfit") -> ChatRequest:
         said = ChatMessage(role="assistant", text=unfit.text[:_MAX_SHOWN_CHARS] or "(nothing)")
@@ -92,10 +94,11 @@ class Asker:
         return request.model_copy(update={"messages": (*request.messages, said, retry)})
 
 
-@dataclass(frozen=True, slots=True)
-class _Unfit:
-    text: str
-    error: AnswerUnfit
+class _Unfit(Exception):
+    def __init__(self, text: str, error: AnswerUnfit) -> None:
+        super().__init__(str(error))
+        self.text = text
+        self.error = error
 
 
 def _parse(reply: ChatReply, request: ChatRequest) -> Mapping[str, Any]:

@@ -150,7 +150,7 @@ class ChatDrafter:
 
     def _build(self, entry: _Prompted, spoken: _Spoken) -> Draft:
         request = entry.request
-        attributes = [(request.capability.setting_kind, entry.setting)] if entry.setting else []
+        attributes: list[tuple[str, str]] = [(request.capability.setting_kind, entry.setting)] if entry.setting else []
         if spoken.other:
             attributes.append(("other", spoken.other))
         return Draft(

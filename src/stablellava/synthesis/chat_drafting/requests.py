@@ -125,9 +125,11 @@ class RequestBuilder:
         return self._systems[key]
 
     def _slot(self, request: DraftRequest) -> dict[str, Any]:
-        return self._describe(request.capability, request.keyword, request.setting)
+        return self._describe(request.capability, request.keyword, request.setting, request.wishes)
 
-    def _describe(self, capability: Capability, keyword: Keyword, setting: str) -> dict[str, Any]:
+    def _describe(
+        self, capability: Capability, keyword: Keyword, setting: str, wishes: Sequence[tuple[str, str]]
+    ) -> dict[str, Any]:
         is_place = capability.setting_kind == "place"
         return {
             "keyword": keyword.name,
@@ -136,6 +138,7 @@ class RequestBuilder:
             "setting": self._phrases.get(setting, setting) if is_place else setting,
             "is_place": is_place,
             "note": keyword.note,
+            "wishes": wishes,
         }
 
     def _show(
@@ -159,22 +162,27 @@ class RequestBuilder:
         self, capability: Capability, exemplar: PromptExemplar | DialogueExemplar
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return an exemplar as the slot that might have asked for it, and the answer in the form asked for."""
-        is_prompt = isinstance(exemplar, PromptExemplar)
-        texts = exemplar.texts if is_prompt else exemplar.prompts
-        named = exemplar.keyword if is_prompt else keyword_of_prompts(capability, texts)
-        keyword = capability.find_keyword(named) or Keyword(name=named)
-        settings = self._finder_of(capability).find(texts, keyword)
-        slot = self._describe(capability, keyword, settings[0] if settings else "")
-        prompts = [PaintPrompt(text=text, emphasis=((text.partition(",")[0], EMPHASIS),)) for text in texts]
-        if is_prompt:
-            written = [prompt.bracketed for prompt in prompts]
-            return slot, {"prompt": written[0]} if len(written) == 1 else {"prompts": written}
-        line, turns = join_prompts(prompts), exemplar.turns
-        answer: dict[str, Any] = {"prompt_echo": line, "answer": turns[1]}
+        if isinstance(exemplar, PromptExemplar):
+            written = [prompt.bracketed for prompt in _emphasised(exemplar.texts)]
+            answer: dict[str, Any] = {"prompt": written[0]} if len(written) == 1 else {"prompts": written}
+            return self._slot_of_example(capability, exemplar.keyword, exemplar.texts), answer
+        line, turns = join_prompts(_emphasised(exemplar.prompts)), exemplar.turns
+        answer = {"prompt_echo": line, "answer": turns[1]}
         if self._settings.max_follow_ups:
             pairs = list(zip(turns[2::2], turns[3::2], strict=True))[: self._settings.max_follow_ups]
             answer["follow_ups"] = [{"question": question, "answer": said} for question, said in pairs]
+        slot = self._slot_of_example(capability, keyword_of_prompts(capability, exemplar.prompts), exemplar.prompts)
         return {**slot, "prompt": line, "question": turns[0]}, answer
+
+    def _slot_of_example(self, capability: Capability, named: str, texts: tuple[str, ...]) -> dict[str, Any]:
+        keyword = capability.find_keyword(named) or Keyword(name=named)
+        settings = self._finder_of(capability).find(texts, keyword)
+        return self._describe(capability, keyword, settings[0] if settings else "", ())
+
+
+def _emphasised(texts: Sequence[str]) -> list[PaintPrompt]:
+    """Return worked prompts with their decisive phrase, the first one, emphasised."""
+    return [PaintPrompt(text=text, emphasis=((text.partition(",")[0], EMPHASIS),)) for text in texts]
 
 
 def count_images(request: DraftRequest) -> int:

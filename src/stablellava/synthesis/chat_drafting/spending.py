@@ -5,6 +5,7 @@ Nothing of it is part of the data: a resumed run pays for less than one that was
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
@@ -49,6 +50,14 @@ class Spending(Record):
 
 
 _COUNTS = tuple(name for name in Spending.model_fields if name != "cost")
+
+
+def sum_spending(parts: Iterable[Spending]) -> Spending | None:
+    """Return the sum; None of none."""
+    total: Spending | None = None
+    for part in parts:
+        total = part if total is None else total.plus(part)
+    return total
 
 
 class SpendingMeter:

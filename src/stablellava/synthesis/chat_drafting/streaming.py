@@ -7,7 +7,7 @@ it and those before it are drafted; the next ones are begun long before, up to a
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from types import TracebackType
@@ -67,7 +67,7 @@ class DraftStream:
         if not self._thread.is_alive():
             self._loop.close()
 
-    def stream(self, tasks: Iterable[ShardTask]) -> Iterator[ShardTask]:
+    def stream(self, tasks: Iterable[ShardTask]) -> Generator[ShardTask, None, None]:
         """Yield every task with its requests drafted, in order; tasks are taken as they are needed.
 
         Raises: BackendFailed, RecordError, LimitReached, once the shards drafted before it are handed on.

@@ -1,0 +1,59 @@
+"""A run's chat model with all that belongs to it: the cache, the meter, the instructions, the loop they run in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stablellava.backends.catalog import build_backend, list_backends
+from stablellava.backends.protocols import ChatModel
+from stablellava.backends.remembering import RememberingChat
+from stablellava.backends.response_cache import CACHE_FILE, ResponseCache
+from stablellava.capabilities import load_places
+from stablellava.config.tree import BackendSettings, RunConfig
+from stablellava.store.assets import cache_dir
+from stablellava.synthesis.chat_drafting.drafter import ChatDrafter
+from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter
+from stablellava.synthesis.chat_drafting.streaming import DraftStream
+
+
+@dataclass(frozen=True)
+class DraftingRoom:
+    """What drafts are made with."""
+
+    drafter: ChatDrafter
+    meter: SpendingMeter
+    stream: DraftStream
+
+
+def is_chat(writer: BackendSettings) -> bool:
+    """Tell whether the name is that of a chat model; a writer of the same name goes first."""
+    known = list_backends()
+    return f"chat.{writer.backend}" in known and f"writer.{writer.backend}" not in known
+
+
+def answers_path() -> Path:
+    """Return where answers are kept: one file for all runs of a user, so that none is paid for twice."""
+    return cache_dir() / CACHE_FILE
+
+
+@contextmanager
+def open_drafting(config: RunConfig) -> Iterator[DraftingRoom]:
+    """Build the chat model that the writer's settings name, and let it draft while the block runs.
+
+    Raises: ConfigError, BackendMissing, RecordError (the cache cannot be opened).
+    """
+    settings = config.synthesis
+    meter = SpendingMeter(settings.spending)
+    chat: ChatModel = build_backend("chat", settings.writer.backend, settings.writer.options)
+    cache = ResponseCache(answers_path())
+    try:
+        remembering = RememberingChat(MeteredChat(chat, meter), cache)
+        drafter = ChatDrafter(remembering, settings.drafting, load_places(), settings.held_out_share, meter)
+        stream = DraftStream(
+            drafter.draft_all, remembering.close, chat.max_in_flight, settings.drafting.drafts_per_call
+        )
+        with stream:
+            yield DraftingRoom(drafter, meter, stream)
+    finally:
+        cache.close()
