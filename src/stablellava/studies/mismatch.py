@@ -1,0 +1,175 @@
+"""Do the checks find pictures that belong to another dialogue? Faults are planted, so the truth is known.
+
+Twice: by what the painter reports, and with that report withheld, by pixels alone. The pixel check is fitted on one
+run, its threshold is picked on held-back samples of that run, and both are measured on a run of another seed.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stablellava.backends.catalog import build_backend
+from stablellava.backends.protocols import FeatureReader
+from stablellava.capabilities import load_capability
+from stablellava.config.tree import RunConfig
+from stablellava.core.capability import Keyword
+from stablellava.core.record import Record
+from stablellava.core.sample import Sample
+from stablellava.filters.base import Candidate
+from stablellava.filters.calibrating import Calibration, measure_threshold, pick_threshold
+from stablellava.filters.pixel_agreement import AgreementModel, fit_agreement
+from stablellava.store.images import image_path
+from stablellava.store.layout import RunLayout
+from stablellava.store.shards import read_samples
+from stablellava.synthesis.planting import LabelledSample, swap_pictures
+from stablellava.synthesis.synthesizing import load_material, synthesize
+from stablellava.synthesis.verifying import build_checks, judge_all
+
+MEASURING_SEED_OFFSET = 1_000
+_FITTING_SHARE = 0.8
+_CALIBRATION_SWAPS = 0.5
+Note = Callable[[str], None]
+
+
+class MismatchReport(Record):
+    """What was planted and what was found."""
+
+    num_samples: int
+    num_swapped: int
+    by_report: Calibration
+    """By the painter's report; 1: kept, 0: refused."""
+    by_pixels: Calibration
+    """With the report withheld."""
+    calibration: Calibration
+    """How the threshold of the pixel check did where it was picked."""
+    num_fitted: int
+    """Pictures that the pixel check was fitted on."""
+    worst_missed: tuple[tuple[str, str, float], ...]
+    """Swapped samples that look most as if they belonged: (sample, picture sha256, score)."""
+
+
+def fit_pixel_check(
+    data_dir: Path, reader: FeatureReader, seed: int, max_false_drops: float
+) -> tuple[AgreementModel, Calibration, int]:
+    """Fit on most of a run's pictures, pick the threshold on the rest with half of them swapped.
+
+    Returns: the check, its calibration and how many pictures it was fitted on.
+
+    Raises: ConfigError if there are too few samples.
+    """
+    samples = [sample for sample in read_samples(data_dir) if len(sample.paintings) == 1]
+    random.Random(seed).shuffle(samples)  # noqa: S311
+    num_fitted = round(len(samples) * _FITTING_SHARE)
+    features = reader.read([image_path(data_dir, sample.paintings[0].sha256).read_bytes() for sample in samples])
+    model = fit_agreement(features[:num_fitted], [sample.draft for sample in samples[:num_fitted]])
+    rows = {sample.paintings[0].sha256: row for row, sample in enumerate(samples)}
+    held_back = swap_pictures(samples[num_fitted:], _CALIBRATION_SWAPS, seed)
+    places = [rows[labelled.sample.paintings[0].sha256] for labelled in held_back]
+    scores = model.score(features[places], [labelled.sample.draft for labelled in held_back])
+    picked = pick_threshold(scores, [labelled.is_own for labelled in held_back], max_false_drops)
+    return model, picked, num_fitted
+
+
+def run_mismatch_study(
+    config: RunConfig,
+    out_dir: Path,
+    num_samples: int = 2000,
+    share: float = 0.1,
+    max_false_drops: float = 0.05,
+    note: Note = lambda _: None,
+) -> MismatchReport:
+    """Synthesize one run to fit on and one to measure on, plant swaps, and judge them both ways.
+
+    Raises: ConfigError, BackendMissing, RecordError (folders of other settings, full disk).
+    """
+    note("synthesizing pictures to fit on")
+    fitting = _synthesize(config, out_dir / "fitting", config.seed, num_samples)
+    note("synthesizing pictures to measure on")
+    measuring = _synthesize(config, out_dir / "measuring", config.seed + MEASURING_SEED_OFFSET, num_samples)
+    reader: FeatureReader = build_backend("features", "efficientnet-lite0")
+    note("fitting the pixel check")
+    model, calibration, num_fitted = fit_pixel_check(fitting.data_dir, reader, config.seed, max_false_drops)
+    samples = list(read_samples(measuring.data_dir))
+    chosen = random.Random(config.seed).sample(samples, min(num_samples, len(samples)))  # noqa: S311
+    planted = swap_pictures(chosen, share, config.seed)
+    note("judging by the painter's report")
+    by_report = _judge_by_report(config, planted)
+    note("judging by pixels")
+    scores = _score_pixels(measuring.data_dir, planted, reader, model)
+    is_own = [labelled.is_own for labelled in planted]
+    model.save(out_dir / "pixels.npz")
+    return MismatchReport(
+        num_samples=len(planted),
+        num_swapped=is_own.count(False),
+        by_report=measure_threshold(by_report, is_own, threshold=0.5),
+        by_pixels=measure_threshold(scores, is_own, calibration.threshold),
+        calibration=calibration,
+        num_fitted=num_fitted,
+        worst_missed=_worst_missed(planted, scores, calibration.threshold),
+    )
+
+
+def _synthesize(config: RunConfig, folder: Path, seed: int, num_samples: int) -> RunLayout:
+    layout = RunLayout(folder)
+    per_capability = -(-num_samples // len(config.synthesis.capabilities))
+    synthesis = config.synthesis.model_copy(update={"samples_per_capability": per_capability})
+    synthesize(config.model_copy(update={"seed": seed, "synthesis": synthesis}), layout)
+    return layout
+
+
+def _judge_by_report(config: RunConfig, planted: Sequence[LabelledSample]) -> list[float]:
+    material = load_material(config.synthesis.capabilities)
+    checks = build_checks(material.lexicon)
+    scores = []
+    for labelled in planted:
+        _, refusing = judge_all(checks.of_picture, _candidate(labelled.sample))
+        scores.append(0.0 if refusing else 1.0)
+    return scores
+
+
+def _candidate(sample: Sample) -> Candidate:
+    keyword = load_capability(sample.draft.capability).find_keyword(sample.draft.keyword)
+    return Candidate(sample.draft, keyword or Keyword(name=sample.draft.keyword), sample.paintings)
+
+
+def _score_pixels(
+    data_dir: Path, planted: Sequence[LabelledSample], reader: FeatureReader, model: AgreementModel
+) -> list[float | None]:
+    scores: list[float | None] = [None] * len(planted)
+    single = [index for index, labelled in enumerate(planted) if len(labelled.sample.paintings) == 1]
+    images = [image_path(data_dir, planted[index].sample.paintings[0].sha256).read_bytes() for index in single]
+    scored = model.score(reader.read(images), [planted[index].sample.draft for index in single])
+    for index, score in zip(single, scored, strict=True):
+        scores[index] = score
+    return scores
+
+
+def _worst_missed(
+    planted: Sequence[LabelledSample], scores: Sequence[float | None], threshold: float
+) -> tuple[tuple[str, str, float], ...]:
+    missed: list[tuple[str, str, float]] = [
+        (labelled.sample.sample_id, labelled.sample.paintings[0].sha256, score)
+        for labelled, score in zip(planted, scores, strict=True)
+        if not labelled.is_own and score is not None and score >= threshold
+    ]
+    return tuple(sorted(missed, key=lambda entry: -entry[2])[:10])
+
+
+def describe_mismatch(report: MismatchReport) -> list[tuple[Any, ...]]:
+    """Return table rows: check, found, interval, false drops, interval, precision."""
+    rows = []
+    for name, measured in (("painter's report", report.by_report), ("pixels alone", report.by_pixels)):
+        low, high = measured.recall_interval
+        false_low, false_high = measured.false_drops_interval
+        rows.append(
+            (
+                name,
+                f"{100 * measured.recall:.1f} %",
+                f"{100 * low:.1f}-{100 * high:.1f}",
+                f"{100 * measured.false_drops:.1f} %",
+                f"{100 * false_low:.1f}-{100 * false_high:.1f}",
+                "-" if measured.precision is None else f"{100 * measured.precision:.1f} %",
+            )
+        )
+    return rows
