@@ -2,7 +2,6 @@
 
 import io
 import struct
-import warnings
 import zlib
 from typing import Protocol
 
@@ -10,7 +9,7 @@ from PIL import Image
 
 from stablellava.store.images import MAX_PIXELS, PictureRefused
 
-READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF")
+READ_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """What is told by the file's content; published datasets hold GIF and PNG files named .jpg."""
 
 
@@ -40,16 +39,13 @@ def decode_rgb(data: bytes, where: str) -> Image.Image:
     Raises: PictureRefused ("image_too_large", "image_truncated", "image_unreadable") naming ``where``.
     """
     try:
-        with warnings.catch_warnings():
-            # Our own limit is stricter than Pillow's; odd metadata and palettes do not matter for RGB.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=READ_FORMATS) as opened:
-                width, height = opened.size
-                if width * height > MAX_PIXELS:
-                    message = f"{where}: {width:,} x {height:,} pixels is more than {MAX_PIXELS:,}; scale it down first"
-                    raise PictureRefused("image_too_large", message)
-                return _to_rgb(opened)
-    except (Image.DecompressionBombError, MemoryError) as exc:
+        with Image.open(io.BytesIO(data), formats=READ_FORMATS) as opened:
+            width, height = opened.size
+            if width * height > MAX_PIXELS:
+                message = f"{where}: {width:,} x {height:,} pixels is more than {MAX_PIXELS:,}; scale it down first"
+                raise PictureRefused("image_too_large", message)
+            return _to_rgb(opened)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as exc:
         raise PictureRefused("image_too_large", f"{where}: too large to decode: {exc}") from exc
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as exc:
         reason = "image_truncated" if "trunc" in str(exc).lower() else "image_unreadable"
@@ -61,6 +57,9 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
         # Sixteen bits: conversion would clip all but the darkest 256 of 65,536 levels.
         opened.load()
         return opened.point(lambda value: value / 256).convert("L").convert("RGB")
+    if opened.mode == "P" and "transparency" in opened.info:
+        # In one step, Pillow warns; filters for warnings are not safe to change where threads decode.
+        return opened.convert("RGBA").convert("RGB")
     return opened.convert("RGB")
 
 

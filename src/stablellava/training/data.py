@@ -37,12 +37,12 @@ def load_examples(data_dir: Path, kind: DataKind) -> list[TrainingExample]:
     return [shape_example(from_sample(sample, data_dir), kind) for sample in read_samples(data_dir)]
 
 
-def from_sample(sample: Sample, data_dir: Path) -> TrainingExample:
-    """Return a synthesized sample as a training example."""
+def from_sample(sample: Sample, data_dir: Path, source: int = 0) -> TrainingExample:
+    """Return a synthesized sample as a training example. Raises: RecordError if a picture is missing."""
     images: tuple[ImageRef, ...] = tuple(image_path(data_dir, painting.sha256) for painting in sample.paintings)
     # A prompt opens with its decisive phrase; the place, the light and the style come after.
     phrases = tuple(prompt.text.partition(",")[0].strip() for prompt in sample.draft.prompts)
-    return TrainingExample(sample.sample_id, images, sample.draft.turns, phrases)
+    return TrainingExample(sample.sample_id, images, sample.draft.turns, phrases, source=source)
 
 
 def shape_example(example: TrainingExample, kind: DataKind) -> TrainingExample:

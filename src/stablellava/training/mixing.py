@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stablellava.config.tree import SourceSettings
+from stablellava.config.tree import SourceSettings, StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
 
@@ -66,6 +66,19 @@ class Mixture:
         numbers = np.repeat(np.arange(len(points), dtype=np.int32), [len(own) for own in points])
         order: NDArray[np.int32] = numbers[np.argsort(np.concatenate(points), kind="stable")]
         return order
+
+
+def draw_from_sources(
+    stage: StageConfig, source_of: NDArray[np.int64], taught: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
+    """Return the samples of all steps in order: numbers of ``taught``, which says what may be drawn.
+
+    ``source_of`` gives the source of every sample. Raises: as ``count_draws``.
+    """
+    rows = [taught[source_of[taught] == number] for number in range(len(stage.sources))]
+    counts = count_draws(stage.sources, [len(own) for own in rows], stage.num_samples, stage.num_epochs)
+    named = zip(name_sources(stage.sources), rows, counts, strict=True)
+    return Mixture([MixedSource(*entry) for entry in named], seed).draw()
 
 
 def count_draws(

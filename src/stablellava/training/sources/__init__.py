@@ -1,0 +1,1 @@
+"""Training data from files that others made, row by row, with a reason for every row that cannot be used."""
