@@ -66,9 +66,9 @@ class CollapseSettings(Settings):
 
     min_drafts: int = Field(default=25, ge=2)
     """A round with fewer readable drafts is not judged, and the pool does not evolve on it."""
-    min_kept: float = Field(default=0.5, ge=0, lt=1)
+    min_kept: float = Field(default=0.6, ge=0, lt=1)
     """Share of the first round's variety that every later round has to keep."""
-    min_kept_of_previous: float = Field(default=0.5, ge=0, lt=1)
+    min_kept_of_previous: float = Field(default=0.6, ge=0, lt=1)
     """Share of the variety of the last good round that the next one has to keep."""
     min_different: float = Field(default=0.3, ge=0, lt=1)
     """Share of a round's prompts that have to differ from one another; holds for the first round too."""

@@ -20,6 +20,8 @@ _DETAILS = (
 )  # fmt: skip
 _OPENINGS = ("There is", "I can see", "The picture shows", "This is", "One sees", "It shows")
 _EMPHASIS = 1.2
+_NUM_LEFT = 2
+"""Variations left to a writer that has collapsed."""
 
 
 class FakeWriter:
@@ -30,6 +32,8 @@ class FakeWriter:
         empty_share: share of drafts whose answer is empty.
         refuse_share: share of requests refused as "unparsable_answer".
         invent_share: share of drafts that claim a zebra.
+        collapse_depth: drafts so many generations away from the seed exemplars say one of two things, keyword and
+            setting filled in.
     """
 
     name = "fake-writer"
@@ -41,11 +45,13 @@ class FakeWriter:
         empty_share: float = 0.0,
         refuse_share: float = 0.0,
         invent_share: float = 0.0,
+        collapse_depth: int | None = None,
     ) -> None:
         self._repeat_share = repeat_share
         self._empty_share = empty_share
         self._refuse_share = refuse_share
         self._invent_share = invent_share
+        self._collapse_depth = collapse_depth
 
     def write(self, requests: Sequence[DraftRequest]) -> list[Draft | DraftRefusal]:
         """Return one result per request."""
@@ -56,6 +62,8 @@ class FakeWriter:
             return DraftRefusal(draft_id=request.draft_id, reason="unparsable_answer", detail="planted")
         is_repeat = share_of(request.seed, "repeat") < self._repeat_share
         variation = 0 if is_repeat else seed_from(request.seed, "variation")
+        if self._collapse_depth is not None and request.depth >= self._collapse_depth:
+            variation %= _NUM_LEFT
         detail = _DETAILS[variation % len(_DETAILS)]
         keyword, setting = request.keyword.name, request.setting
         parts = request.keyword.parts or (keyword,) * request.capability.min_images
@@ -72,6 +80,8 @@ class FakeWriter:
             turns=self._turns(request, variation, detail, len(parts)),
             accepted_answers=self._accepted(request),
             form=request.form,
+            exemplar_ids=request.exemplar_ids,
+            depth=request.depth,
             stamp=CallStamp(backend=self.name, seed=request.seed, seconds=0.0),
         )
 
