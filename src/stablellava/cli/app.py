@@ -8,6 +8,7 @@ from stablellava.cli import (
     benchmarking,
     caching,
     chat,
+    checking_data,
     demo,
     evaluating,
     exchange,

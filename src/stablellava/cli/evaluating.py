@@ -1,45 +1,124 @@
 """Verbs: evaluate, compare, report."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stablellava.cli.options import JsonOption, ModelOption, OpenOption, Overrides, RunOption
+from stablellava.cli import task_options as opts
+from stablellava.cli.options import JsonOption, OpenOption, Overrides, RunOption
+from stablellava.cli.task_options import SuiteName
 
 if TYPE_CHECKING:
-    from stablellava.core.score import EvalLog
+    from collections.abc import Mapping
+
+    from stablellava.core.score import EvalLog, TaskLog
     from stablellava.evaluation.gap import Gap
     from stablellava.evaluation.suites import Suite
     from stablellava.store.layout import RunLayout
 
 
-class SuiteName(StrEnum):
-    """What the items are: held-out drawn pictures, or a folder of photos."""
-
-    generated = "generated"
-    photos = "photos"
-
-
 def evaluate(
-    model: ModelOption,
     overrides: Overrides = None,
-    suite: Annotated[SuiteName, typer.Option("--suite", help="Which pictures are asked about.")] = SuiteName.generated,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", "-d", help="Folder with items.jsonl; by default the run's own suite.", metavar="DIR"),
-    ] = None,
+    model: opts.AnyModelOption = None,
+    suite: opts.SuiteOption = SuiteName.generated,
+    data: opts.DataOption = None,
     run: RunOption = None,
+    task: opts.TaskOption = None,
+    variant: opts.VariantOption = "",
+    images: opts.ImagesOption = None,
+    limit: opts.LimitOption = None,
+    keep_going: opts.KeepGoingOption = False,
+    out: opts.OutOption = None,
+    chat: opts.ChatOption = None,
+    chat_option: opts.ChatOptions = None,
+    judge: opts.JudgeOption = None,
+    judge_option: opts.JudgeOptions = None,
+    judge_runs: opts.JudgeRunsOption = 1,
+    answers: opts.AnswersOption = None,
+    answers_format: opts.FormatOption = "llava",
+    rescore: opts.RescoreOption = None,
+    submission: opts.SubmissionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a model every question of a suite; print the share of right answers with 95 % intervals.
+    """Ask a model every question of a suite or a benchmark; print figures with 95 % intervals.
 
-    Photos stand beside the generated items of the same model, and the gap is named. Ends with exit code 2 if a row
-    of the suite is broken; the good ones are asked.
+    Photos stand beside the generated items of the same model, and the gap is named. A broken row of a suite is left
+    out and ends with exit code 2; one of a task stops before anything is asked, unless --keep-going.
 
-    Example: stablellava evaluate --model runs/demo/model/instruct --suite photos --data my_photos
+    A task is read from the benchmark's own files and keeps one log, saved answer by answer: the same command goes on
+    after a kill.
+
+    Example: stablellava evaluate --task pope --data coco/pope --images coco/val2014 --model runs/demo/model/instruct
     """
+    from stablellava.cli.benchmarking import TaskRequest, run_request
+
+    about_tasks = {"--variant": variant, "--images": images, "--limit": limit, "--keep-going": keep_going,
+                   "--out": out, "--chat": chat, "--judge": judge, "--answers": answers}  # fmt: skip
+    if rescore is not None:
+        _refuse({"--task": task, "--model": model, **about_tasks}, "--rescore takes all but --submission from the log")
+        _rescore(rescore, submission, as_json)
+        return
+    if task is None:
+        needed = "it is about a task; name one with --task, see: stablellava tasks list"
+        _refuse({**about_tasks, "--submission": submission}, needed)
+        _evaluate_suite(model, suite, data, run, overrides, as_json)
+        return
+    request = TaskRequest(
+        task=task, data=data, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
+        chat=chat, chat_options=chat_option or (), judge=judge, judge_options=judge_option or (),
+        judge_runs=judge_runs, answers=answers, answers_format=answers_format, out=out, overrides=overrides or (),
+    )  # fmt: skip
+    _show_task(run_request(request), submission, as_json)
+
+
+def _refuse(options: "Mapping[str, object]", why: str) -> None:
+    """Raise ConfigError naming the first option that was given."""
+    from stablellava.core.errors import ConfigError
+
+    for name, value in options.items():
+        if value:
+            raise ConfigError(f"{name} does not go here: {why}")
+
+
+def _rescore(path: Path, submission: Path | None, as_json: bool) -> None:
+    """Score the answers of a log again by the present rules and write it back, a suite's log as well."""
+    from stablellava.cli.output import print_result
+    from stablellava.cli.tables import result_table
+    from stablellava.evaluation.benchmarks.scoring import rescore_log
+    from stablellava.evaluation.capability_benchmark import read_log, rescore, write_log
+    from stablellava.evaluation.log import is_task_log, read_task_log, write_task_log
+    from stablellava.evaluation.tables import log_table
+
+    if is_task_log(path):
+        task_log = rescore_log(read_task_log(path))
+        write_task_log(task_log, path)
+        _show_task(task_log, submission, as_json)
+        return
+    log = rescore(read_log(path))
+    _refuse({"--submission": submission}, "a suite's log has no file to upload")
+    write_log(log, path)
+    reports = {"reports": [report.model_dump(mode="json") for report in log.reports]}
+    print_result(reports, as_json, result_table(log_table(log)))
+
+
+def _show_task(log: "TaskLog", submission: Path | None, as_json: bool) -> None:
+    from stablellava.cli.benchmarking import write_submission
+    from stablellava.cli.output import note, print_result
+    from stablellava.cli.tables import result_table
+    from stablellava.evaluation.task_tables import reference_table, task_table
+
+    written = write_submission(log, submission) if submission else []
+    for message in log.header.left_out:
+        note(f"left out: {message}")
+    result = {**log.header.model_dump(mode="json"), "submission": [str(path) for path in written]}
+    tables = [table for table in (task_table(log), reference_table(log)) if table is not None]
+    print_result(result, as_json, *map(result_table, tables), *(f"submission: {path}" for path in written))
+
+
+def _evaluate_suite(
+    model: Path | None, suite: SuiteName, data: Path | None, run: Path | None, overrides: Overrides, as_json: bool
+) -> None:
     from stablellava.cli.failing import refuse_bad_rows
     from stablellava.cli.output import print_result
     from stablellava.cli.runs import RUNS_DIR
@@ -49,6 +128,8 @@ def evaluate(
     from stablellava.evaluation.tables import gap_table, log_table
     from stablellava.store.layout import RunLayout
 
+    if model is None:
+        raise ConfigError("evaluate needs --model DIR, a trained model; or --task with --chat or --answers.")
     if data is None and suite is SuiteName.photos:
         raise ConfigError("--suite photos needs --data DIR, a folder with items.jsonl and its pictures.")
     # A model from elsewhere gets a run of its own name.

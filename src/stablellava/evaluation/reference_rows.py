@@ -6,7 +6,7 @@ from importlib.resources import files
 import yaml
 
 from stablellava.core.record import Record
-from stablellava.core.score import TaskLog
+from stablellava.core.score import TaskLog, TaskLogHeader
 
 _FILE = "reference_rows.yaml"
 
@@ -20,6 +20,8 @@ class PublishedFigure(Record):
     """Of the benchmark's data; empty where there is only one."""
     report: str = ""
     """Part of the figure's name after the variant; empty for the headline."""
+    num_items: int | None = None
+    """Of how many items it is, where the source tells."""
     value: float
 
 
@@ -44,8 +46,13 @@ def load_reference_rows() -> tuple[ReferenceRow, ...]:
     return tuple(ReferenceRow.model_validate({**row, "source": sources[row["source"]]}) for row in content["rows"])
 
 
+def name_in_log(name: str, header: TaskLogHeader) -> str:
+    """Return the part of a figure's name after task and variant, "" for the headline."""
+    return name.removeprefix(f"{header.task}:{header.variant}").removeprefix("/")
+
+
 def matching_rows(log: TaskLog) -> tuple[ReferenceRow, ...]:
-    """Return the rows that may stand beside a log, cut to the figures of its task, variant and split.
+    """Return the rows that may stand beside a log, cut to the figures of its task, variant, split and size.
 
     None may where questions were left out: part of a benchmark is another benchmark.
     """
@@ -53,6 +60,7 @@ def matching_rows(log: TaskLog) -> tuple[ReferenceRow, ...]:
     if header.limit is not None or header.left_out:
         return ()
     splits = {entry.item.fields.get("split", "") for entry in log.entries}
+    num_items = {name_in_log(report.name, header): report.num_items for report in header.reports}
     rows = []
     for row in load_reference_rows():
         figures = tuple(
@@ -60,6 +68,8 @@ def matching_rows(log: TaskLog) -> tuple[ReferenceRow, ...]:
             for figure in row.figures
             if (figure.task, figure.variant) == (header.task, header.variant)
             and (not figure.split or splits == {figure.split})
+            and figure.report in num_items
+            and figure.num_items in (None, num_items[figure.report])
         )
         if figures:
             rows.append(row.model_copy(update={"figures": figures}))

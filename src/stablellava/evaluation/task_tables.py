@@ -1,9 +1,7 @@
-"""A task's log as a table: figures with intervals, failures beside them, published figures where they compare."""
-
-from collections.abc import Sequence
+"""A task's log as tables: figures with intervals, failures beside them, published figures where they compare."""
 
 from stablellava.core.score import TaskLog, TaskReport
-from stablellava.evaluation.reference_rows import ReferenceRow, matching_rows
+from stablellava.evaluation.reference_rows import matching_rows, name_in_log
 from stablellava.evaluation.tables import Table, format_interval, format_percent
 
 _POINTS = "/score"
@@ -12,20 +10,31 @@ _POINTS = "/score"
 
 def task_table(log: TaskLog) -> Table:
     """Return every figure of a log."""
-    rows = matching_rows(log)
-    published = _columns(rows)
-    headers = ("figure", "value", "95 % interval", "items", "unparsed", "unscored", *published)
     return Table(
         title=f"{log.header.task}:{log.header.variant}: {log.header.model}",
-        headers=headers,
-        rows=tuple((*_cells(report, log), *_look_up(report, log, published)) for report in log.header.reports),
-        notes=tuple(_notes(log, rows)),
+        headers=("figure", "value", "95 % interval", "items", "unparsed", "unscored"),
+        rows=tuple(_row(report, log) for report in log.header.reports),
+        notes=tuple(_notes(log)),
     )
 
 
-def short_name(report: TaskReport, log: TaskLog) -> str:
-    """Return the part of a figure's name after task and variant, "" for the headline."""
-    return report.name.removeprefix(f"{log.header.task}:{log.header.variant}").removeprefix("/")
+def reference_table(log: TaskLog) -> Table | None:
+    """Return published figures of the same protocol beside ours, None where there are none."""
+    ours = {name_in_log(report.name, log.header): report for report in log.header.reports}
+    rows = matching_rows(log)
+    cells = [
+        (row.name, figure.report or "all", f"{figure.value:g}", format_value(ours[figure.report]))
+        for row in rows
+        for figure in row.figures
+    ]
+    if not cells:
+        return None
+    return Table(
+        title=f"Published figures of {log.header.task}:{log.header.variant}",
+        headers=("model", "figure", "published", log.header.model),
+        rows=tuple(cells),
+        notes=tuple(dict.fromkeys(f"{row.name}: {row.source}" for row in rows)),
+    )
 
 
 def is_points(report: TaskReport) -> bool:
@@ -33,39 +42,28 @@ def is_points(report: TaskReport) -> bool:
     return report.name.endswith(_POINTS)
 
 
+def format_value(report: TaskReport) -> str:
+    """Return a figure in percent or points."""
+    if is_points(report):
+        return "-" if report.value is None else f"{report.value:.1f}"
+    return format_percent(report.value)
+
+
 def format_count(count: int, num_items: int) -> str:
     """Return a count with its share of the items."""
     return f"{count} ({100 * count / num_items:.1f} %)" if count and num_items else str(count)
 
 
-def _cells(report: TaskReport, log: TaskLog) -> tuple[str, ...]:
-    if is_points(report):
-        value = "-" if report.value is None else f"{report.value:.1f}"
-        has_interval = report.ci_low is not None and report.ci_high is not None
-        interval = f"{report.ci_low:.1f} to {report.ci_high:.1f}" if has_interval else "-"
-    else:
-        value, interval = format_percent(report.value), format_interval(report.ci_low, report.ci_high)
+def _row(report: TaskReport, log: TaskLog) -> tuple[str, ...]:
+    interval = format_interval(report.ci_low, report.ci_high)
+    if is_points(report) and report.ci_low is not None and report.ci_high is not None:
+        interval = f"{report.ci_low:.1f} to {report.ci_high:.1f}"
     counts = [format_count(count, report.num_items) for count in (report.num_unparsed, report.num_unscored)]
-    return (short_name(report, log) or "all", value, interval, str(report.num_items), *counts)
+    name = name_in_log(report.name, log.header) or "all"
+    return (name, format_value(report), interval, str(report.num_items), *counts)
 
 
-def _columns(rows: Sequence[ReferenceRow]) -> dict[str, dict[str, float]]:
-    """Return published figures by model and by figure; what is given first counts."""
-    columns: dict[str, dict[str, float]] = {}
-    for row in rows:
-        column = columns.setdefault(row.name, {})
-        for figure in row.figures:
-            column.setdefault(figure.report, figure.value)
-    return columns
-
-
-def _look_up(report: TaskReport, log: TaskLog, published: dict[str, dict[str, float]]) -> list[str]:
-    name = short_name(report, log)
-    # Where the headline has a name of its own (mean_f1, Perception/score), the published one has it too.
-    return [f"{column[name]:g}" if name in column else "-" for column in published.values()]
-
-
-def _notes(log: TaskLog, rows: Sequence[ReferenceRow]) -> list[str]:
+def _notes(log: TaskLog) -> list[str]:
     header = log.header
     notes = ["Shares in percent; figures that end in /score are points."]
     if header.limit is not None:
@@ -76,7 +74,4 @@ def _notes(log: TaskLog, rows: Sequence[ReferenceRow]) -> list[str]:
         notes.append(f"The answers come from a file of the form {header.answers_from}.")
     if header.judge:
         notes.append(f"Judged by {header.judge}; figures of another judge do not compare.")
-    for source in dict.fromkeys(row.source for row in rows):
-        named = dict.fromkeys(row.name for row in rows if row.source == source)
-        notes.append(f"Published: {', '.join(named)}: {source}.")
     return notes

@@ -118,7 +118,7 @@ def _fold(text: str) -> str:
 
 
 def _read_llava(path: Path) -> Iterator[ForeignAnswer]:
-    for row in read_json_lines(path):
+    for row in map(Row.checked, read_json_lines(path)):
         name, shift = row.text("question_id"), int(row.optional("round_id") or 0)
         # LLaVA's rounds are no passes of the official file: it shifts to the other side.
         if shift:
@@ -129,7 +129,7 @@ def _read_llava(path: Path) -> Iterator[ForeignAnswer]:
 
 
 def _read_lmms_eval(path: Path) -> Iterator[ForeignAnswer]:
-    for row in read_json_lines(path):
+    for row in map(Row.checked, read_json_lines(path)):
         document = row.cells.get("doc")
         if not isinstance(document, dict):
             raise row.error("doc", f"got {str(document)[:60]!r}; log the samples with their documents")
@@ -145,7 +145,7 @@ def _read_lmms_eval(path: Path) -> Iterator[ForeignAnswer]:
 
 
 def _read_vlmevalkit(path: Path) -> Iterator[ForeignAnswer]:
-    for row in _read_sheet(path):
+    for row in map(Row.checked, _read_sheet(path)):
         if "prediction" not in row.cells:
             raise row.error("prediction", f"missing; the columns here are {', '.join(row.cells)}")
         ids = tuple(name for column in _ID_COLUMNS if (name := _simple(row.cells.get(column))))

@@ -5,6 +5,7 @@ The official folder has bare diagrams, and options that name their labels by let
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stablellava.core.errors import RecordError
@@ -40,7 +41,7 @@ def _open_rows(source: Source) -> Iterator[Row]:
         image = row.cells.get("image")
         if isinstance(image, str):
             image = pictures.get(image, image)
-        yield Row(row.path, row.place, {"number": number, **row.cells, "image": image})
+        yield replace(row, cells={"number": number, **row.cells, "image": image})
 
 
 def _read_folder(folder: Path) -> Iterator[Row]:
@@ -53,7 +54,7 @@ def _read_folder(folder: Path) -> Iterator[Row]:
     listed = next(iter(sorted((*folder.glob("*test_ids*.csv"), *folder.parent.glob("*test_ids*.csv")))), None)
     test_ids = set(listed.read_text(encoding="utf-8").split()) if listed else None
     for file in files:
-        content = as_object(read_json(file), file, 1)
+        content = as_object(read_json(file), file)
         image = str(content.get("imageName", file.stem))
         if test_ids is not None and Path(image).stem not in test_ids:
             continue

@@ -159,7 +159,9 @@ class Task:
     unit_of: Callable[[TaskItem], str] = item_unit
     judge_requests: Callable[[str, Answered], Sequence[JudgeRequest]] | None = None
     """What to ask a judge about an answer (variant first); requests of one run."""
-    submission: "Submission | None" = None
+    submission: Submission | None = None
+    max_new_tokens: int | None = 128
+    """Length of an answer in LLaVA-1.5's scripts; None: as the settings have it."""
 
     @property
     def default_variant(self) -> str:

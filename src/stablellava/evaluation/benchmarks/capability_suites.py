@@ -144,6 +144,7 @@ def _build_task(name: str, title: str) -> Task:
         read_row=_read_row,
         score=_score,
         judge_requests=_judge_requests,
+        max_new_tokens=None,
     )
 
 

@@ -1,6 +1,7 @@
 """LLaVA-Bench in the wild: a judge scores GPT-4's answer and the model's side by side."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
@@ -23,7 +24,7 @@ def _open_rows(source: Source) -> Iterator[Row]:
     answers = {row.text("question_id"): row.optional("text") for row in read_json_lines(folder / "answers_gpt4.jsonl")}
     for row in read_json_lines(questions):
         found = {"caption": captions.get(row.optional("image")), "gpt4": answers.get(row.optional("question_id"))}
-        yield Row(row.path, row.place, {**row.cells, **found})
+        yield replace(row, cells={**row.cells, **found})
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
@@ -111,4 +112,5 @@ TASK = Task(
     read_row=_read_row,
     score=_score,
     judge_requests=_judge_requests,
+    max_new_tokens=1024,
 )

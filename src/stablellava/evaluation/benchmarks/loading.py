@@ -86,11 +86,15 @@ class _Problems:
 
 def _read_items(task: Task, source: Source, problems: _Problems) -> list[SourceItem]:
     items: list[SourceItem] = []
-    for row in task.open_rows(source):
-        try:
-            items.extend(task.read_row(row, source))
-        except RowError as exc:
-            problems.add(str(exc), exc)
+    try:
+        for row in task.open_rows(source):
+            try:
+                items.extend(task.read_row(row.checked(), source))
+            except RowError as exc:
+                problems.add(str(exc), exc)
+    except RowError as exc:
+        # A file beside the rows, which all of them need.
+        raise RecordError(str(exc)) from exc
     return items
 
 

@@ -4,6 +4,7 @@ Departs: where the file holds first passes only, the others are made here, shift
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from stablellava.core.score import TaskItem
 from stablellava.evaluation.benchmarks.base import (
@@ -55,7 +56,7 @@ def _open_rows(source: Source) -> Iterator[Row]:
     pictures = {row.optional("index"): row.optional("image") for row in rows}
     for row in rows:
         image = row.optional("image")
-        yield Row(row.path, row.place, {**row.cells, "image": pictures.get(image, image)} if image else row.cells)
+        yield replace(row, cells={**row.cells, "image": pictures.get(image, image)}) if image else row
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:

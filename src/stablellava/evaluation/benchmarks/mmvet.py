@@ -1,6 +1,7 @@
 """MM-Vet: free answers, graded from 0 to 1 by a judge."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import ItemScore, TaskItem
@@ -15,7 +16,7 @@ from stablellava.evaluation.benchmarks.base import (
 )
 from stablellava.evaluation.benchmarks.pictures import find_picture
 from stablellava.evaluation.benchmarks.rows import Row
-from stablellava.evaluation.benchmarks.tables import as_object, read_json
+from stablellava.evaluation.benchmarks.tables import as_object, build_row, read_json
 from stablellava.evaluation.official.mmvet import CAPABILITIES, Grade, integration_of, parse_score, score_mmvet
 from stablellava.evaluation.submissions.answers import MMVET as SUBMISSION
 
@@ -24,8 +25,9 @@ NO_JUDGE = "needs a judge and had none"
 
 def _open_rows(source: Source) -> Iterator[Row]:
     path = source.path / "mm-vet.json" if source.path.is_dir() else source.path
-    for number, (item_id, cells) in enumerate(as_object(read_json(path), path, 1).items(), start=1):
-        yield Row(path, f"entry {item_id!r}", {"id": item_id, **as_object(cells, path, number)})
+    for item_id, cells in as_object(read_json(path), path).items():
+        row = build_row(path, f"entry {item_id!r}", cells)
+        yield replace(row, cells={"id": item_id, **row.cells})
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
@@ -92,5 +94,6 @@ TASK = Task(
     read_row=_read_row,
     score=_score,
     judge_requests=_judge_requests,
+    max_new_tokens=1024,
     submission=SUBMISSION,
 )

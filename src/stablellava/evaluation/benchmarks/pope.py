@@ -1,6 +1,7 @@
 """POPE: is an object in the image? Three splits of 3,000 questions on 500 images."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
@@ -22,7 +23,7 @@ def _open_rows(source: Source) -> Iterator[Row]:
     for file in files:
         split = next((split for split in _SPLITS if split in file.stem), file.stem)
         for row in read_json_lines(file):
-            yield Row(row.path, row.place, {"category": split, **row.cells})
+            yield replace(row, cells={"category": split, **row.cells})
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:

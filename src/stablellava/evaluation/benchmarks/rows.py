@@ -23,11 +23,19 @@ class Row:
     place: str
     """Where it stands, as "row 7" or "line 7, id '12'"."""
     cells: Mapping[str, Any]
+    problem: str = ""
+    """Why there are no cells to read."""
 
     def error(self, column: str, problem: str) -> RowError:
         """Return the error that says what is wrong with one cell."""
         where = f", column {column!r}" if column else ""
         return RowError(f"{self.path}, {self.place}{where}: {problem}")
+
+    def checked(self) -> "Row":
+        """Return the row itself. Raises: RowError if it could not be read."""
+        if self.problem:
+            raise self.error("", self.problem)
+        return self
 
     def text(self, column: str) -> str:
         """Return a text that must be there; numbers are taken as written."""

@@ -1,6 +1,7 @@
 """ScienceQA: school questions, with an image or without."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
@@ -15,7 +16,7 @@ from stablellava.evaluation.benchmarks.base import (
 )
 from stablellava.evaluation.benchmarks.pictures import find_picture
 from stablellava.evaluation.benchmarks.rows import Row
-from stablellava.evaluation.benchmarks.tables import as_object, read_json
+from stablellava.evaluation.benchmarks.tables import as_object, build_row, read_json
 from stablellava.evaluation.official.scienceqa import (
     OPTIONS,
     Problem,
@@ -28,13 +29,13 @@ from stablellava.evaluation.official.scienceqa import (
 def _open_rows(source: Source) -> Iterator[Row]:
     """Yield the problems of the test split (all, without a pid_splits.json or a "split")."""
     path = source.path / "problems.json" if source.path.is_dir() else source.path
-    problems = as_object(read_json(path), path, 1)
+    problems = as_object(read_json(path), path)
     splits = path.with_name("pid_splits.json")
-    chosen = set(map(str, read_json(splits)["test"])) if splits.is_file() else None
-    for number, (pid, problem) in enumerate(problems.items(), start=1):
-        cells = as_object(problem, path, number)
-        if pid in chosen if chosen is not None else cells.get("split", "test") == "test":
-            yield Row(path, f"problem {pid!r}", {**cells, "pid": pid})
+    chosen = set(map(str, as_object(read_json(splits), splits).get("test", ()))) if splits.is_file() else None
+    for pid, problem in problems.items():
+        row = build_row(path, f"problem {pid!r}", problem)
+        if pid in chosen if chosen is not None else row.cells.get("split", "test") == "test":
+            yield replace(row, cells={**row.cells, "pid": pid})
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:

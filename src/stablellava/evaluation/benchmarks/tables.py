@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ _MAX_CELL = 2**31 - 1
 def read_tsv(path: Path) -> Iterator[Row]:
     """Yield rows, counted as a spreadsheet shows them: the header is row 1.
 
-    Raises: RecordError for a file that is missing, empty or not UTF-8, or a row with too many cells.
+    Raises: RecordError for a file that is missing, empty or not UTF-8.
     """
     csv.field_size_limit(_MAX_CELL)
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter="\t")
@@ -31,10 +32,9 @@ def read_tsv(path: Path) -> Iterator[Row]:
     number = 1
     try:
         for number, cells in enumerate(reader, start=2):
-            if len(cells) > len(header):
-                raise RecordError(f"{path}, row {number}: {len(cells)} cells for {len(header)} columns; quote the tabs")
+            excess = f"{len(cells)} cells for {len(header)} columns; quote the tabs" if len(cells) > len(header) else ""
             if cells:
-                yield Row(path, f"row {number}", dict(zip(header, cells, strict=False)))
+                yield Row(path, f"row {number}", dict(zip(header, cells, strict=False)), excess)
     except csv.Error as exc:
         raise RecordError(f"{path}, after row {number}: not readable as TSV: {exc}") from exc
 
@@ -42,11 +42,14 @@ def read_tsv(path: Path) -> Iterator[Row]:
 def read_json_lines(path: Path) -> Iterator[Row]:
     """Yield one row per line that is not blank.
 
-    Raises: RecordError for a file that is missing or not UTF-8, or a line that is no JSON object.
+    Raises: RecordError for a file that is missing or not UTF-8.
     """
     for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
-            yield Row(path, f"line {number}", as_object(parse_json(line, f"{path}, line {number}"), path, number))
+            try:
+                yield build_row(path, f"line {number}", _parse_json(line))
+            except ValueError as exc:
+                yield Row(path, f"line {number}", {}, f"broken JSON: {exc}")
 
 
 def read_json(path: Path) -> Any:
@@ -54,7 +57,10 @@ def read_json(path: Path) -> Any:
 
     Raises: RecordError for a file that is missing, not UTF-8 or broken.
     """
-    return parse_json(_read_text(path), str(path))
+    try:
+        return _parse_json(_read_text(path))
+    except ValueError as exc:
+        raise RecordError(f"{path}: broken JSON: {exc}") from exc
 
 
 def read_records(path: Path) -> Iterator[Row]:
@@ -80,7 +86,7 @@ def read_records(path: Path) -> Iterator[Row]:
 def list_rows(path: Path, rows: Sequence[object], name: str = "entry") -> Iterator[Row]:
     """Yield the objects of a list, counted from 1."""
     for number, cells in enumerate(rows, start=1):
-        yield Row(path, f"{name} {number}", as_object(cells, path, number))
+        yield build_row(path, f"{name} {number}", cells)
 
 
 def read_parquet(path: Path) -> Iterator[Row]:
@@ -109,18 +115,17 @@ def read_parquet(path: Path) -> Iterator[Row]:
         raise RecordError(f"{path}: not a readable parquet file: {exc}") from exc
 
 
-def parse_json(text: str, where: str) -> Any:
-    """Return parsed JSON. Raises: RecordError naming ``where`` and the column of the fault."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        raise RecordError(f"{where}: broken JSON: {exc.msg} at line {exc.lineno} column {exc.colno}") from exc
+def build_row(path: Path, place: str, cells: object) -> Row:
+    """Return a row of an object; anything else is a row with a problem."""
+    if isinstance(cells, dict):
+        return Row(path, place, cells)
+    return Row(path, place, {}, f"{str(cells)[:60]!r} is no JSON object; each row must be one")
 
 
-def as_object(value: object, path: Path, number: int) -> dict[str, Any]:
-    """Return the value as an object. Raises: RecordError for anything else."""
+def as_object(value: object, path: Path) -> dict[str, Any]:
+    """Return what a file holds as an object. Raises: RecordError for anything else."""
     if not isinstance(value, dict):
-        raise RecordError(f"{path}, entry {number}: {str(value)[:60]!r} is no JSON object; each entry must be one")
+        raise RecordError(f"{path} holds {str(value)[:60]!r}; a JSON object is needed")
     return value
 
 
@@ -129,6 +134,14 @@ def ensure_file(path: Path) -> None:
     if not path.is_file():
         kind = "is a folder; name a file in it" if path.is_dir() else "does not exist; check the path"
         raise RecordError(f"{path} {kind}")
+
+
+def _parse_json(text: str) -> Any:
+    """Return parsed JSON; NaN, which Python's own writer leaves in files, is a number as any other."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 def _read_text(path: Path) -> str:

@@ -4,6 +4,7 @@ Whether the prompt lists what an OCR system read changes the figure by some 13 p
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def _open_rows(source: Source) -> Iterator[Row]:
     for row in rows:
         key = (row.optional("image_id"), row.optional("question").lower())
         line = lines.get(key, lines.get((key[0], "")))
-        yield Row(row.path, row.place, row.cells if line is None else {**row.cells, "ocr_line": line})
+        yield row if line is None else replace(row, cells={**row.cells, "ocr_line": line})
 
 
 def _read_rows(path: Path) -> Iterator[Row]:
@@ -74,7 +75,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
         form="short",
         prompt=ask_short(question, *between),
         question=question,
-        reference=read_annotations(row, _NUM_ANNOTATIONS) if row.cells.get("answers") else (),
+        reference=read_annotations(row, _NUM_ANNOTATIONS) if row.cells.get("answers") is not None else (),
         fields={"image_id": image_id},
         also_known_as=(image_id,),
     )
