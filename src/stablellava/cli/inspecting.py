@@ -78,8 +78,8 @@ def _samples(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tu
     for sample in samples:
         draft = sample.draft
         lines.append(f"{draft.capability}: {draft.keyword} ({draft.setting or 'no setting'})  {sample.sample_id}")
-        for prompt, painting in zip(draft.prompts, sample.paintings, strict=True):
-            lines += [f"  prompt  {prompt.bracketed}", f"  picture {image_path(layout.data_dir, painting.sha256)}"]
+        lines += [f"  prompt  {prompt.bracketed}" for prompt in draft.prompts]
+        lines += [f"  picture {image_path(layout.data_dir, painting.sha256)}" for painting in sample.paintings]
         lines += [f"  {turn.speaker:9} {turn.text}" for turn in draft.turns]
         lines.append("")
     return {"samples": [sample.model_dump(mode="json") for sample in samples]}, [_plain("\n".join(lines))]

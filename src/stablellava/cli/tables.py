@@ -43,3 +43,26 @@ def synthesis_table(report: "SynthesisReport") -> RenderableType:
         f"in {report.seconds:.1f} s ({report.samples_per_second:,.1f} samples/s) -> {report.data_dir}"
     )
     return Group(text_table(("capability", "kept", "dropped", "most frequent reasons"), rows), done)
+
+
+def spending_table(report: "SynthesisReport") -> RenderableType:
+    """Return what a chat model was asked and what that cost, per capability, over all starts of the run."""
+    entries = [*report.spending_by_capability.items()]
+    if report.total_spending is not None:
+        entries.append(("all", report.total_spending))
+    rows = []
+    for name, spent in entries:
+        per_sample = report.cost_per_sample(None if name == "all" else name)
+        rows.append(
+            (
+                name,
+                f"{spent.num_calls:,}",
+                f"{spent.num_from_cache:,}",
+                f"{spent.tokens_in:,}",
+                f"{spent.tokens_out:,}",
+                "unknown" if spent.cost is None else f"{spent.cost:.4g}",
+                "unknown" if per_sample is None else f"{per_sample:.3g}",
+            )
+        )
+    headers = ("capability", "calls", "from cache", "tokens in", "tokens out", "cost", "per sample")
+    return text_table(headers, rows, "asked of the chat model")

@@ -33,6 +33,7 @@ class RunPlan(Record):
     capabilities: tuple[str, ...]
     writer: str
     painter: str
+    """Empty: drafts stay without pictures."""
     num_samples: int
     num_paintings: int
     num_keywords: int
@@ -57,9 +58,13 @@ def make_plan(config: RunConfig) -> RunPlan:
         seed=config.seed,
         capabilities=config.synthesis.capabilities,
         writer=config.synthesis.writer.backend,
-        painter=config.synthesis.painter.backend,
+        painter=config.synthesis.painter.backend if config.synthesis.painter is not None else "",
         num_samples=num_samples,
-        num_paintings=sum(per_capability * capability.max_images for capability in capabilities),
+        num_paintings=sum(
+            per_capability * capability.max_images
+            for capability in capabilities
+            if config.synthesis.painter is not None
+        ),
         num_keywords=sum(len(capability.keywords) for capability in capabilities),
         num_combinations=sum(
             len(keyword.settings or capability.settings)
@@ -87,12 +92,13 @@ def check_names(config: RunConfig) -> None:
         raise ConfigError(f"synthesis.capabilities names {', '.join(repeated)} more than once. Keep one.")
     if not chosen:
         raise ConfigError(f"synthesis.capabilities is empty. Name at least one of: {', '.join(known)}.")
-    _check_backend("writer", config.synthesis.writer)
-    _check_backend("painter", config.synthesis.painter)
+    _check_backend("writer", config.synthesis.writer, ("writer", "chat"))
+    if config.synthesis.painter is not None:
+        _check_backend("painter", config.synthesis.painter, ("painter",))
 
 
-def _check_backend(kind: Kind, settings: BackendSettings) -> None:
-    names = [key.partition(".")[2] for key in list_backends() if key.startswith(f"{kind}.")]
+def _check_backend(kind: Kind, settings: BackendSettings, taken: tuple[Kind, ...]) -> None:
+    names = [key.partition(".")[2] for key in list_backends() if key.partition(".")[0] in taken]
     if settings.backend not in names:
         raise ConfigError(
             f"synthesis.{kind}.backend: no {kind} named {settings.backend!r}. {suggest_name(settings.backend, names)}"
