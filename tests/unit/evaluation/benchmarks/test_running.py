@@ -1,0 +1,379 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import benchmark_files as files
+from stablellava.core.errors import BackendFailed, ConfigError, RecordError
+from stablellava.core.score import Answer, EvalItem, Judgement, TaskLog, TaskReport
+from stablellava.evaluation.benchmarks.base import JudgeRequest, Task
+from stablellava.evaluation.benchmarks.loading import LoadedTask, load_task
+from stablellava.evaluation.benchmarks.registry import find_task
+from stablellava.evaluation.benchmarks.running import run_task
+from stablellava.evaluation.benchmarks.scoring import rescore_log
+from stablellava.evaluation.capability_benchmark import read_log
+from stablellava.evaluation.log import read_task_log, write_task_log
+from stablellava.evaluation.task_tables import reference_table, task_table
+
+
+class Scripted:
+    """Says what a function of the item says, and remembers what it was asked."""
+
+    def __init__(self, say: Callable[[EvalItem], str], fingerprint: str = "weights") -> None:
+        self.name = "scripted"
+        self.fingerprint = fingerprint
+        self.say = say
+        self.asked: list[str] = []
+
+    def answer(self, items: Sequence[EvalItem], image_dir: str) -> list[Answer]:
+        self.asked += [item.item_id for item in items]
+        for item in items:
+            assert all((Path(image_dir) / name).is_file() for name in item.images)
+        return [Answer(item_id=i.item_id, prompt=f"USER: {i.question}", text=self.say(i)) for i in items]
+
+
+class Losses:
+    name = "losses"
+    fingerprint = "weights"
+
+    def option_losses(
+        self, items: Sequence[EvalItem], options: Sequence[Sequence[str]], image_dir: str
+    ) -> list[tuple[float, ...]]:
+        return [tuple(abs(len(text) - 5) for text in texts) for texts in options]
+
+
+class ScriptedJudge:
+    name = "judge"
+    fingerprint = "judge-1"
+
+    def __init__(self, say: Callable[[JudgeRequest], str | None]) -> None:
+        self.say = say
+        self.asked: list[JudgeRequest] = []
+
+    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
+        self.asked += requests
+        return [self._one(request) for request in requests]
+
+    def _one(self, request: JudgeRequest) -> Judgement:
+        text = self.say(request)
+        why = "" if text is not None else "timed_out"
+        return Judgement(
+            request_id=request.request_id, text=text, why=why, run=request.run, is_swapped=request.is_swapped
+        )
+
+
+def load(name: str, folder: Path, variant: str = "") -> LoadedTask:
+    return load_task(find_task(name), files.WRITERS[name](folder), folder / "out", variant=variant)
+
+
+def run(name: str, folder: Path, say: Callable[[EvalItem], str], variant: str = "", **options: object) -> TaskLog:
+    loaded = load(name, folder, variant)
+    return run_task(loaded, Scripted(say), folder / "out" / "log.jsonl", **options)  # type: ignore[arg-type]
+
+
+def figures(log: TaskLog) -> dict[str, tuple[float | None, int, int, int]]:
+    prefix = f"{log.header.task}:{log.header.variant}"
+    return {r.name.removeprefix(prefix): _figure(r) for r in log.header.reports}
+
+
+def _figure(report: TaskReport) -> tuple[float | None, int, int, int]:
+    value = None if report.value is None else round(report.value, 4)
+    return value, report.num_items, report.num_unparsed, report.num_unscored
+
+
+# (value, items, unparsed, unscored) of figures, when every item gets the same answer.
+SAME_ANSWER = [
+    ("mmbench", "", "B", {
+        "": (0.0, 2, 0, 0), "/L2/CP": (0.0, 1, 0, 0), "/L3/future_prediction": (0.0, 1, 0, 0),
+        "/vanilla": (0.5, 2, 0, 0),
+    }),
+    ("mmbench", "llava-vanilla", "hm", {"": (0.0, 2, 2, 0), "/L2/LR": (0.0, 1, 1, 0)}),
+    ("mmmu", "", "(A)", {
+        "": (0.3333, 3, 0, 0), "/domain/Art and Design": (0.3333, 3, 0, 0), "/subject/Art": (0.5, 2, 0, 0),
+        "/type/open": (0.0, 1, 0, 0), "/without_chance": (0.3333, 3, 0, 0),
+    }),
+    ("ai2d", "", "B.", {"": (0.5, 2, 0, 0), "/vlmevalkit-rules": (0.5, 2, 0, 0)}),
+    ("seedbench", "", "a", {
+        "": (0.0, 3, 3, 0), "/type 01 Scene Understanding": (0.0, 1, 1, 0), "/video": (0.0, 1, 1, 0),
+        "/first-character": (0.3333, 3, 0, 0),
+    }),
+    ("seedbench", "llava-image", "A", {"": (0.5, 2, 0, 0), "/image": (0.5, 2, 0, 0)}),
+    ("mme", "", "Yes", {
+        "/existence/acc": (0.5, 2, 0, 0), "/existence/acc+": (0.0, 1, 0, 0), "/posters/score": (50.0, 2, 0, 0),
+    }),
+    ("vizwiz", "", "Red", {"": (0.9, 2, 0, 0), "/type/other": (0.9, 2, 0, 0), "/evalai": (0.9, 2, 0, 0)}),
+    ("pope", "", "Maybe.", {
+        "/mean_f1": (0.6667, 12, 12, 0), "/random/accuracy": (0.5, 4, 4, 0), "/all/yes_ratio": (1.0, 12, 12, 0),
+    }),
+    ("scienceqa", "", "B", {
+        "": (0.5, 2, 0, 0), "/IMG": (1.0, 1, 0, 0), "/NO": (0.0, 1, 0, 0), "/G1-6": (1.0, 1, 0, 0),
+        "/lmms-eval": (0.5, 2, 0, 0),
+    }),
+    ("textvqa", "", "Nokia", {"": (0.5, 2, 0, 0), "/vqa-rule": (0.5, 2, 0, 0)}),
+    ("textvqa", "no-ocr", "nan", {"": (0.5, 2, 0, 0)}),
+    ("photos", "", "a cat", {"": (1.0, 3, 0, 0), "/animal": (1.0, 3, 0, 0), "/form/wh": (1.0, 3, 0, 0)}),
+    ("mmvet", "", "x", {
+        "": (None, 2, 0, 2), "/capability/ocr": (None, 1, 0, 1), "/integration/ocr_math": (None, 1, 0, 1),
+    }),
+    ("llavabench", "", "x", {"": (None, 2, 0, 2), "/conv": (None, 1, 0, 1)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "variant", "text", "expected"), SAME_ANSWER, ids=lambda value: str(value)[:12])
+def test_figures_of_small_files_are_as_counted_by_hand(
+    name: str, variant: str, text: str, expected: dict[str, tuple[float | None, int, int, int]], tmp_path: Path
+) -> None:
+    found = figures(run(name, tmp_path, lambda item: text, variant))
+    assert {key: found.get(key) for key in expected} == expected
+
+
+def test_a_circular_question_is_right_only_if_every_pass_is(tmp_path: Path) -> None:
+    def say(item: EvalItem) -> str:
+        # Always finds "dog", and sticks to A for the other question.
+        lines = dict(line.split(". ", 1)[::-1] for line in item.question.split("\n") if line[1:3] == ". ")
+        return lines.get("dog", "A")
+
+    log = run("mmbench", tmp_path, say)
+    found = figures(log)
+    assert (found[""], found["/L2/CP"], found["/L2/LR"]) == ((0.5, 2, 0, 0), (1.0, 1, 0, 0), (0.0, 1, 0, 0))
+    assert found["/vanilla"] == (1.0, 2, 0, 0)
+    suite = read_log(tmp_path / "out" / "log.jsonl")
+    assert [(entry.item.item_id, entry.score.value) for entry in suite.entries] == [("1", 1.0), ("2", 0.0)]
+
+
+def test_seedbench_by_likelihood_takes_the_option_with_the_lowest_loss(tmp_path: Path) -> None:
+    loaded = load("seedbench", tmp_path, "likelihood")
+    log = run_task(loaded, Losses(), tmp_path / "out" / "log.jsonl")
+    assert [entry.score.parsed for entry in log.entries] == ["C", "C", "C"]
+    assert figures(log)[""] == (0.3333, 3, 0, 0)
+    assert log.entries[0].answer is not None
+    assert log.entries[0].answer.text == "[2,2,0,1]"
+    with pytest.raises(ConfigError, match="gives answers, no losses"):
+        run_task(loaded, Scripted(lambda item: ""), tmp_path / "out" / "other.jsonl")
+
+
+def test_the_log_holds_every_sample_and_reads_back(tmp_path: Path) -> None:
+    log = run("vizwiz", tmp_path, lambda item: "Red")
+    path = tmp_path / "out" / "log.jsonl"
+    assert read_task_log(path) == log
+    header, *samples = (json.loads(line) for line in path.read_text().splitlines())
+    assert (header["format"], header["schema_version"], header["num_items"]) == ("stablellava-evaluation", 2, 2)
+    assert samples[0]["answer"]["prompt"].startswith("USER: What color 0?")
+    assert samples[0]["item"]["images_sha256"][0] in samples[0]["item"]["images"][0]
+    assert (samples[0]["score"]["parsed"], samples[0]["score"]["value"]) == ("red", pytest.approx(0.9))
+
+
+def test_a_log_that_lost_samples_is_refused(tmp_path: Path) -> None:
+    run("vizwiz", tmp_path, lambda item: "Red")
+    path = tmp_path / "out" / "log.jsonl"
+    path.write_bytes(b"\n".join(path.read_bytes().splitlines()[:2]) + b"\n")
+    with pytest.raises(RecordError, match="holds 1 of 2 samples"):
+        read_task_log(path)
+
+
+def test_rescoring_needs_no_model_and_repairs_scores(tmp_path: Path) -> None:
+    log = run("pope", tmp_path, lambda item: "Yes")
+    spoilt = log.model_copy(
+        update={
+            "header": log.header.model_copy(update={"reports": ()}),
+            "entries": tuple(
+                entry.model_copy(update={"score": entry.score.model_copy(update={"value": None})})
+                for entry in log.entries
+            ),
+        }
+    )
+    assert rescore_log(spoilt) == log
+
+
+def test_a_finished_log_answers_again_and_new_items_alone_are_asked(tmp_path: Path) -> None:
+    path = files.pope(tmp_path)
+    log_path = tmp_path / "out" / "log.jsonl"
+    first = load_task(find_task("pope"), path, tmp_path / "out", limit=5)
+    run_task(first, Scripted(lambda item: "No"), log_path)
+    again = Scripted(lambda item: "Yes")
+    log = run_task(load_task(find_task("pope"), path, tmp_path / "out"), again, log_path)
+    assert len(again.asked) == 7
+    assert [entry.answer.text for entry in log.entries if entry.answer][:6] == ["No"] * 5 + ["Yes"]
+    other = Scripted(lambda item: "Yes", fingerprint="other weights")
+    run_task(first, other, log_path)
+    assert len(other.asked) == 5
+
+
+def test_an_item_without_an_answer_is_unscored_and_asked_again(tmp_path: Path) -> None:
+    def fail_on_first(item: EvalItem) -> str:
+        if item.item_id == "VizWiz_val_00000000.jpg":
+            raise BackendFailed("no light")
+        return "red"
+
+    log = run("vizwiz", tmp_path, fail_on_first)
+    assert figures(log)[""] == (0.9, 2, 0, 1)
+    assert (log.entries[0].answer, log.entries[0].failure, log.entries[0].score.why) == (None, "no light", "no light")
+    assert figures(run("vizwiz", tmp_path, lambda item: "red"))[""] == (0.9, 2, 0, 0)
+
+
+def test_questions_without_a_reference_are_unscored_and_say_so(tmp_path: Path) -> None:
+    def drop_answer(rows: files.Rows) -> None:
+        for row in rows:
+            row.pop("answer")
+
+    loaded = load_task(find_task("mmbench"), files.mmbench(tmp_path, drop_answer), tmp_path / "out")
+    log = run_task(loaded, Scripted(lambda item: "A"), tmp_path / "out" / "log.jsonl")
+    assert figures(log) == {"": (None, 6, 0, 6)}
+    assert "write a submission file" in log.entries[0].score.why
+
+
+def test_judged_runs_are_averaged_and_a_failed_call_is_left_out_of_them(tmp_path: Path) -> None:
+    def say(request: JudgeRequest) -> str | None:
+        if request.question == "What is it?":
+            return None if request.run else "1.0"
+        return ("0.4", "0.8")[request.run]
+
+    judge = ScriptedJudge(say)
+    log = run("mmvet", tmp_path, lambda item: "five", judge=judge, judge_runs=2)
+    assert [entry.score.value for entry in log.entries] == [pytest.approx(0.6), 1.0]
+    assert figures(log)[""] == (0.8, 2, 0, 0)
+    assert [(r.reference, r.prediction) for r in judge.asked[:1]] == [("-1<AND>-5", "five")]
+    assert log.entries[1].judgements[1].why == "timed_out"
+    assert log.header.judge == "judge"
+
+
+def test_a_judge_that_always_fails_gives_no_figure_and_every_reason(tmp_path: Path) -> None:
+    log = run("llavabench", tmp_path, lambda item: "A hill.", judge=ScriptedJudge(lambda request: None))
+    assert figures(log)[""] == (None, 2, 0, 2)
+    assert {entry.score.why for entry in log.entries} == {"timed_out"}
+
+
+def test_judgements_are_kept_and_only_failed_ones_asked_again(tmp_path: Path) -> None:
+    first = ScriptedJudge(lambda request: "8 6" if request.category == "conv" else None)
+    run("llavabench", tmp_path, lambda item: "A hill.", judge=first)
+    second = ScriptedJudge(lambda request: "8 4")
+    log = run("llavabench", tmp_path, lambda item: "A hill.", judge=second)
+    assert [request.category for request in second.asked] == ["detail"]
+    assert figures(log)[""] == (0.625, 2, 0, 0)
+
+
+def test_both_orders_are_read_back_to_reference_and_answer(tmp_path: Path) -> None:
+    judge = ScriptedJudge(lambda request: "6 8" if request.is_swapped else "8 4")
+    log = run("llavabench", tmp_path, lambda item: "A hill.", "llava-both-orders", judge=judge)
+    found = figures(log)
+    assert (found[""][0], found["/answer-first"][0], found["/both-orders"][0]) == (0.5, 0.75, 0.625)
+
+
+def test_a_judge_reads_only_answers_that_the_rules_cannot(tmp_path: Path) -> None:
+    judge = ScriptedJudge(lambda request: next(k for k, v in request.options.items() if v in ("dog", "yes")))
+    log = run("mmbench", tmp_path, lambda item: "that one, of course", judge=judge)
+    assert {request.kind for request in judge.asked} == {"mmbench"}
+    assert figures(log)[""] == (1.0, 2, 0, 0)
+
+
+def test_grades_of_capabilities_go_from_0_to_5(tmp_path: Path) -> None:
+    judge = ScriptedJudge(lambda request: "4" if request.request_id != "p2" else "seven")
+    log = run("photos", tmp_path, lambda item: f"a cat, {item.item_id}", "judged", judge=judge)
+    assert [entry.score.value for entry in log.entries] == [0.8, 0.8, None]
+    assert figures(log)[""] == (0.8, 3, 0, 1)
+
+
+def test_tables_show_failures_beside_figures_and_published_ones_only_where_they_compare(tmp_path: Path) -> None:
+    log = run("pope", tmp_path, lambda item: "Maybe.")
+    text = task_table(log).to_text()
+    assert "12 (100.0 %)" in text
+    published = reference_table(log)
+    assert published is not None
+    assert ("LLaVA-1.5-13B (LoRA)", "mean_f1", "86.7", "66.7") in published.rows
+    limited = log.model_copy(update={"header": log.header.model_copy(update={"limit": 5})})
+    assert reference_table(limited) is None
+    assert reference_table(run("pope", tmp_path, lambda item: "Yes", "official")) is None
+
+
+def test_a_third_party_task_is_one_module_and_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_task.py").write_text(
+        "from stablellava.evaluation.benchmarks.base import Task\n"
+        "from stablellava.evaluation.benchmarks import vizwiz\n"
+        "from dataclasses import replace\n"
+        "TASK = replace(vizwiz.TASK, name='theirs')\n"
+        "OTHER = 3\n"
+    )
+    info = tmp_path / "theirs-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    points = "theirs = their_task:TASK\nbroken = their_task:OTHER\ngone = no_such_module:TASK\n"
+    (info / "entry_points.txt").write_text(f"[stablellava.tasks]\n{points}")
+    monkeypatch.syspath_prepend(tmp_path)
+    task = find_task("theirs")
+    assert isinstance(task, Task)
+    loaded = load_task(task, files.vizwiz(tmp_path), tmp_path / "out")
+    log = run_task(loaded, Scripted(lambda item: "red"), tmp_path / "out" / "log.jsonl")
+    assert log.header.reports[0].name == "theirs:llava"
+    assert rescore_log(log) == log
+    with pytest.raises(ConfigError, match="which is no Task"):
+        find_task("broken")
+
+
+_KILLED = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from test_running import Scripted, load
+from stablellava.evaluation.benchmarks.running import run_task
+
+folder = Path({folder!r})
+asked = folder / "asked.txt"
+
+class Slow(Scripted):
+    def answer(self, items, image_dir):
+        answers = super().answer(items, image_dir)
+        time.sleep({pause})
+        with asked.open("a") as file:
+            file.writelines(item.item_id + "\\n" for item in items)
+        return answers
+
+loaded = load("pope", folder)
+slow = Slow(lambda item: "Yes" if item.item_id.endswith("1") else "No")
+run_task(loaded, slow, folder / "out" / "log.jsonl", group_size=1)
+"""
+
+
+def _start(folder: Path, pause: float) -> "subprocess.Popen[bytes]":
+    here = Path(__file__).resolve().parent
+    paths = [str(here), str(here.parents[2])]
+    code = _KILLED.format(paths=paths, folder=str(folder), pause=pause)
+    return subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+
+
+def test_a_killed_run_goes_on_asks_nothing_twice_and_writes_the_same_bytes(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+    process = _start(killed, 0.2)
+    journal = killed / "out" / "log.jsonl.journal"
+    deadline = time.monotonic() + 30
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = journal.read_bytes().count(b"\n")
+    assert 3 <= kept < 12
+    for folder in (whole, killed):
+        assert _start(folder, 0).wait() == 0
+    # Only the item under way when the kill came may have been asked about without its answer being kept.
+    asked = (killed / "asked.txt").read_text().split()
+    assert len(asked) - len(set(asked)) <= 1
+    first, second = (
+        (folder / "out" / "log.jsonl").read_bytes().replace(str(folder).encode(), b"FOLDER")
+        for folder in (whole, killed)
+    )
+    assert first == second
+    assert not journal.exists()
+
+
+def test_writing_a_log_is_deterministic(tmp_path: Path) -> None:
+    log = run("mme", tmp_path, lambda item: "Yes")
+    write_task_log(log, tmp_path / "copy.jsonl")
+    assert (tmp_path / "copy.jsonl").read_bytes() == (tmp_path / "out" / "log.jsonl").read_bytes()
