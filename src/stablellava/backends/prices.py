@@ -10,11 +10,12 @@ A table is YAML:
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
-from stablellava.config.tree import Settings
+from stablellava.config.base import Settings
 from stablellava.core.draft import CallStamp
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import first_problem
@@ -32,7 +33,8 @@ class ModelPrice(Settings):
 class PriceTable(Settings):
     """Prices per model, as of a version that reports state."""
 
-    version: str
+    version: Annotated[str, BeforeValidator(str)]
+    """Often a date, which YAML reads as one."""
     currency: str
     models: dict[str, ModelPrice] = {}
 

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS batches (
 _GROUP_SECONDS = 0.002
 _BUSY_SECONDS = 60.0
 _WAL_BYTES = 64 << 20
-_ROWS_PER_DELETE = 10_000
+_ROWS_PER_DELETE = 1_000
 _INSERT = "INSERT OR IGNORE INTO answers (key, backend, model, created_s, body) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -225,7 +225,7 @@ class ResponseCache:
             if not num_rows:
                 break
             num_deleted += num_rows
-        self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+        self._writer.executescript("PRAGMA incremental_vacuum")  # execute() would free one page
         self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return num_deleted
 

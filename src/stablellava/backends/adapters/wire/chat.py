@@ -144,7 +144,7 @@ class WireChat:
         while True:
             sends_schema = self._sends_schema and request.json_schema is not None
             body = orjson.dumps(chat_body(self.model, request, sends_schema, self._extra_body))
-            outcome = await self.wire.post(_PATH, body, request.request_id, request.max_tokens)
+            outcome = await self.wire.post(_PATH, body, request.request_id, request.max_tokens, sends_schema)
             if not (sends_schema and isinstance(outcome, Problem) and outcome.is_about_schema):
                 return outcome
             self._give_up_schema(outcome)

@@ -15,6 +15,7 @@ from PIL import Image
 from stablellava.backends.adapters.wire.options import OPENAI_URL, read_wire_options
 from stablellava.backends.adapters.wire.problems import Problem
 from stablellava.backends.adapters.wire.transport import Wire
+from stablellava.backends.gathering import gather_or_stop
 from stablellava.backends.keys import refuse_keys
 from stablellava.backends.response_cache import CachedAnswer, ResponseCache
 from stablellava.core.draft import CallStamp
@@ -68,7 +69,8 @@ class WirePainter:
 
         Raises: BackendFailed when no picture can be had.
         """
-        return asyncio.run_coroutine_threadsafe(self._paint_all(jobs), self._running_loop()).result()
+        painting = gather_or_stop(self._paint_one(job) for job in jobs)
+        return asyncio.run_coroutine_threadsafe(painting, self._running_loop()).result()
 
     def close(self) -> None:
         """Close the connections and the cache."""
@@ -95,11 +97,6 @@ class WirePainter:
             body["response_format"] = "b64_json"
         body.update(self._extra_body)
         return {name: value for name, value in body.items() if value is not None}
-
-    async def _paint_all(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._paint_one(job)) for job in jobs]
-        return [task.result() for task in tasks]
 
     async def _paint_one(self, job: PaintJob) -> Painted | PaintRefusal:
         body = self.body_of(job)

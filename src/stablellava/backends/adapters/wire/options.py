@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 from yarl import URL
 
-from stablellava.config.tree import Settings
+from stablellava.config.base import Settings
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import first_problem
 

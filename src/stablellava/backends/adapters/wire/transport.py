@@ -57,7 +57,9 @@ class Wire:
             self._urls[path] = URL(f"{self.options.base_url.rstrip('/')}/{path}")
         return self._urls[path]
 
-    async def post(self, path: str, body: bytes, call_id: str, max_tokens: int = 0) -> Answered | Problem:
+    async def post(
+        self, path: str, body: bytes, call_id: str, max_tokens: int = 0, may_lack_schema: bool = False
+    ) -> Answered | Problem:
         """Send until there is an answer or no use in going on.
 
         Args:
@@ -65,6 +67,7 @@ class Wire:
             body: JSON.
             call_id: what waits between tries vary by, so that they are the same in every run.
             max_tokens: tokens that the answer may have, for the limit on tokens.
+            may_lack_schema: whether the caller has another way should the server refuse the schema.
 
         Raises: BackendFailed when no call can succeed.
         """
@@ -82,6 +85,8 @@ class Wire:
                 return outcome
             if outcome.reason == "unknown_model":
                 self.breaker.stop(await self._explain_unknown(outcome, body))
+            if may_lack_schema and outcome.is_about_schema:
+                return outcome
             self.breaker.note_failure(outcome)
             if outcome.scope == "request":
                 return outcome

@@ -1,0 +1,90 @@
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from fault_server import Fault, FaultServer
+from stablellava.backends.catalog import build_backend
+from stablellava.core.errors import BackendFailed
+from stablellava.core.sample import Painted, PaintJob, PaintRefusal
+
+
+def picture(body: dict[str, Any]) -> bytes:
+    size = tuple(int(side) for side in body["size"].split("x"))
+    buffer = io.BytesIO()
+    Image.new("RGB", (size[0], size[1]), (body.get("seed", 0) % 256, 10, 20)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def paint_it(number: int, body: dict[str, Any]) -> Fault:
+    return Fault("json", {"data": [{"b64_json": base64.b64encode(picture(body)).decode()}]})
+
+
+def jobs(num: int) -> list[PaintJob]:
+    return [PaintJob(painting_id=f"p{i}", text=f"dog {i}", seed=i, width_px=64, height_px=48) for i in range(num)]
+
+
+def paint(server: FaultServer, num: int = 1, **options: Any) -> list[Painted | PaintRefusal]:
+    quick = {"base_url": server.base_url, "backoff_seconds": 0.01}
+    painter = build_backend("painter", "openai-images", {"model": "m", **quick, **options})
+    try:
+        painted: list[Painted | PaintRefusal] = painter.paint(jobs(num))
+        return painted
+    finally:
+        painter.close()
+
+
+def test_pictures_come_back_in_order_with_their_seeds(server: FaultServer) -> None:
+    server.say = paint_it
+
+    painted = paint(server, 12)
+
+    assert [one.painting_id for one in painted] == [f"p{i}" for i in range(12)]
+    for i, one in enumerate(painted):
+        assert isinstance(one, Painted)
+        image = Image.open(io.BytesIO(one.image))
+        assert (image.size, image.getpixel((0, 0))) == ((64, 48), (i, 10, 20))
+        assert (one.stamp.seed, one.stamp.model, one.drawn) == (i, "m", None)
+    assert server.peak_in_flight > 1
+
+
+def test_a_server_with_sizes_of_its_own_is_scaled_from(server: FaultServer) -> None:
+    server.say = paint_it
+
+    (one,) = paint(server, request_size="256x256")
+
+    assert isinstance(one, Painted)
+    assert Image.open(io.BytesIO(one.image)).size == (64, 48)
+    assert server.bodies[0]["size"] == "256x256"
+
+
+def test_a_refused_prompt_is_a_refusal(server: FaultServer) -> None:
+    server.say = lambda number, body: (
+        Fault(400, {"error": {"message": "unsafe"}}) if body["prompt"] == "dog 1" else paint_it(number, body)
+    )
+
+    kinds = [type(one).__name__ for one in paint(server, 3)]
+
+    assert kinds == ["Painted", "PaintRefusal", "Painted"]
+
+
+def test_a_painter_without_pictures_stops_with_one_line(server: FaultServer) -> None:
+    server.say = lambda number, body: Fault(401)
+
+    with pytest.raises(BackendFailed, match="refuses the key"):
+        paint(server, 3)
+
+
+def test_a_cached_picture_is_not_asked_for_again(server: FaultServer, tmp_path: Path) -> None:
+    server.say = paint_it
+    first = paint(server, 3, cache_file=str(tmp_path / "c.sqlite"))
+    second = paint(server, 3, cache_file=str(tmp_path / "c.sqlite"))
+
+    assert len(server.bodies) == 3
+    for one, other in zip(first, second, strict=True):
+        assert isinstance(one, Painted) and isinstance(other, Painted)
+        assert one.image == other.image
+        assert other.stamp.from_cache
