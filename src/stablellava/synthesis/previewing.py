@@ -27,7 +27,10 @@ def preview(
 
     Raises: as ``synthesize``.
     """
-    changes = {"capabilities": (capability,), "samples_per_capability": num_samples, "num_workers": 1}
+    changes = {
+        "capabilities": (capability,), "samples_per_capability": num_samples, "num_workers": 1,
+        "coverage": None,  # targets add up to a whole run
+    }  # fmt: skip
     config = config.model_copy(update={"synthesis": config.synthesis.model_copy(update=changes)})
     with tempfile.TemporaryDirectory() as folder:
         layout = RunLayout(Path(folder))

@@ -1,6 +1,6 @@
 """What a synthesis run tells its caller. Seconds and rates live here, never in the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stablellava.core.record import Record
@@ -80,13 +80,25 @@ class SynthesisReport(Record):
         return spending.cost / accepted if spending is not None and spending.cost is not None and accepted else None
 
 
-def explain_unfilled(standing: Standing, num_wanted: int, num_rounds: int, stopped: str) -> dict[str, str]:
-    """Return capability -> why it has fewer samples than wanted."""
+def explain_unfilled(
+    standing: Standing, num_wanted: int, num_rounds: int, stopped: str, collapsed: Mapping[str, str]
+) -> dict[str, str]:
+    """Return capability -> why it has fewer samples than wanted.
+
+    Args:
+        standing: what became of the drafts.
+        num_wanted: accepted samples per capability.
+        num_rounds: rounds that were run.
+        stopped: which limit ended the run, if one did.
+        collapsed: capability -> why the guard ended it, empty where it did not.
+    """
     unfilled = {}
     for name, counts in standing.counts.items():
         if counts.accepted < num_wanted:
             named = [f"{reason} {count}" for reason, count in counts.rejected.items()][:_NUM_REASONS_NAMED]
             ended = "when the run was stopped" if stopped else f"after {num_rounds} rounds"
+            if collapsed.get(name):
+                ended = f"accepted: stopped, {collapsed[name]}"
             told = f"; rejected: {', '.join(named)}" if named or not stopped else ""
             unfilled[name] = f"{counts.accepted} of {num_wanted} {ended}{told}"
     return unfilled

@@ -85,7 +85,7 @@ class RoundLoop:
         round_size = self._setup.settings.pool.round_size if self._evolution and self._setup.settings.pool else None
         num_growing = -(-samples_per_capability // round_size) - 1 if round_size else 0
         num_rounds = self._setup.settings.max_rounds + num_growing
-        stopped = ""
+        stopped, num_run = "", 0
         with self._executor() as executor:
             for round_index in range(num_rounds):
                 planned = plan_shards(
@@ -93,13 +93,17 @@ class RoundLoop:
                     self._setup.settings.shard_size, self._evolution, round_size,
                 )  # fmt: skip
                 shards = list(planned)
+                if not shards:
+                    break
+                num_run += 1
                 try:
                     self._run_shards(executor, shards, round_index)
                 except LimitReached as exc:
                     stopped = str(exc)
-                if stopped or not shards:
                     break
-        return self._finish(explain_unfilled(self._standing, samples_per_capability, num_rounds, stopped), stopped)
+        collapsed = {name: self._evolution.why_stopped(name) for name in planners} if self._evolution else {}
+        unfilled = explain_unfilled(self._standing, samples_per_capability, num_run, stopped, collapsed)
+        return self._finish(unfilled, stopped)
 
     def run_once(self, tasks: Sequence[ShardTask]) -> SynthesisReport:
         """Make the given shards, without replacing what falls out. Raises: as ``run_rounds``."""

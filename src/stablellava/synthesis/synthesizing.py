@@ -100,7 +100,7 @@ def fill_folder(
             num_wanted * len(material.capabilities),
             progress,
             drafts=room.stream if room is not None else None,
-            evolution=Evolution(data_dir, material.capabilities, settings.pool) if settings.pool else None,
+            evolution=_evolution_of(settings, material, data_dir) if purpose == "train" else None,
         )
         try:
             report = loop.run_rounds(planners, num_wanted)
@@ -110,6 +110,14 @@ def fill_folder(
     if room is None:
         return report
     return report.model_copy(update={"spending": room.meter.total, "spending_by_capability": sums})
+
+
+def _evolution_of(settings: SynthesisSettings, material: Material, data_dir: Path) -> Evolution | None:
+    """Return the pools of a run; evaluation items are written after the seeds alone, so that suites stay comparable."""
+    if settings.pool is None:
+        return None
+    per_call = settings.drafting.drafts_per_call
+    return Evolution(data_dir, material.capabilities, settings.pool, drafts_per_call=per_call)
 
 
 def _planner_of(config: RunConfig, capability: Capability) -> RoundPlanner:
