@@ -85,7 +85,8 @@ class Planner:
         found = self.capability.find_keyword(keyword)
         assert found is not None
         draft_id = hash_id(self.seed, purpose, self.capability.name, round_index, slot, keyword, setting, form)
-        return DraftRequest(
+        # Its parts are checked already, the capability's whole table among them; a run builds very many.
+        return DraftRequest.model_construct(
             draft_id=draft_id,
             seed=seed_from(draft_id, "draft"),
             capability=self.capability,
