@@ -1,0 +1,102 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+import benchmark_files as files
+
+Invoke = Callable[..., Result]
+
+
+def write_answers(folder: Path, text: str) -> Path:
+    rows = [
+        {"question_id": index, "prompt": f"Is there a {split} {index} in the image?", "text": text}
+        for split in ("random", "popular", "adversarial")
+        for index in range(1, 5)
+    ]
+    return files.write_json_lines(folder / "answers.jsonl", rows)
+
+
+def test_answers_are_scored_shown_and_logged(invoke: Invoke, tmp_path: Path) -> None:
+    data, answers = files.pope(tmp_path), write_answers(tmp_path, "Yes")
+    result = invoke("evaluate", "--task", "pope", "--data", data, "--answers", answers, "--out", "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["reports"][0]["name"] == "pope:llava/mean_f1"
+    assert (tmp_path / "out" / "pope.llava.answers.jsonl").is_file()
+    shown = invoke("evaluate", "--rescore", "out/pope.llava.answers.jsonl")
+    assert shown.exit_code == 0, shown.stderr
+    assert "mean_f1" in shown.stdout
+    assert "Published figures of pope:llava" in shown.stdout
+
+
+def test_a_bad_row_ends_with_exit_code_2_and_is_left_out_with_keep_going(invoke: Invoke, tmp_path: Path) -> None:
+    def spoil(rows: files.Rows) -> None:
+        rows[0]["label"] = "perhaps"
+
+    arguments = ("evaluate", "--task", "pope", "--data", files.pope(tmp_path, spoil), "--out", "out",
+                 "--answers", write_answers(tmp_path, "Yes"))  # fmt: skip
+    stopped = invoke(*arguments)
+    assert stopped.exit_code == 2
+    assert "coco_pope_random.json, line 1, column 'label': got 'perhaps'" in stopped.stderr
+    assert len(stopped.stderr.splitlines()) == 1
+    went_on = invoke(*arguments, "--keep-going", "--json")
+    assert went_on.exit_code == 0, went_on.stderr
+    assert "left out: " in went_on.stderr
+    assert len(json.loads(went_on.stdout)["left_out"]) == 1
+
+
+def test_a_submission_is_written_beside_the_scores(invoke: Invoke, tmp_path: Path) -> None:
+    data = files.vizwiz(tmp_path)
+    rows = [{"question_id": f"VizWiz_val_0000000{index}.jpg", "text": "The red"} for index in range(2)]
+    answers = files.write_json_lines(tmp_path / "mine.jsonl", rows)
+    arguments = ("evaluate", "--task", "vizwiz", "--data", data, "--answers", answers, "--out", "out")
+    result = invoke(*arguments, "--submission", "upload.json")
+    assert result.exit_code == 0, result.stderr
+    assert [row["answer"] for row in json.loads(Path("upload.json").read_text())] == ["red", "red"]
+    wrong = invoke(*arguments, "--submission", "upload.txt")
+    assert wrong.exit_code == 2
+    assert "name a file that ends in .json" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--task", "pop", "--data", "x"), "no task named 'pop'. Did you mean 'pope'?"),
+        (("--task", "pope"), "--task pope needs --data: the folder with coco_pope_random.json"),
+        (("--task", "pope", "--data", "x"), "--model, --chat, --answers says where answers come from; got none"),
+        (("--task", "pope", "--data", "x", "--model", "m", "--chat", "openai"), "got --model and --chat"),
+        (("--limit", "3"), "--limit does not go here: it is about a task"),
+        (("--rescore", "log.jsonl", "--task", "pope"), "--task does not go here: --rescore takes all"),
+        (("--rescore", "log.jsonl"), "no evaluation log at log.jsonl"),
+        ((), "evaluate needs --model DIR, a trained model; or --task"),
+        (("--task", "pope", "--data", "x", "--chat", "openai", "--chat-option", "model"), "KEY=VALUE is needed"),
+    ],
+)
+def test_options_that_cannot_work_are_told_before_anything_is_done(
+    arguments: tuple[str, ...], message: str, invoke: Invoke
+) -> None:
+    result = invoke("evaluate", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_tasks_are_listed_with_what_they_need(invoke: Invoke) -> None:
+    listed = json.loads(invoke("tasks", "list", "--json").stdout)["tasks"]
+    assert len(listed) == 14
+    by_name = {task["name"]: task for task in listed}
+    assert by_name["mmvet"]["judged"] is True
+    assert by_name["mmbench"]["submission"] == "XLSX for the MMBench server"
+    assert next(iter(by_name["textvqa"]["variants"])) == "llava"
+
+
+def test_an_endpoint_is_asked_and_a_judge_grades(invoke: Invoke, tmp_path: Path) -> None:
+    data = files.mmvet(tmp_path)
+    result = invoke("evaluate", "--task", "mmvet", "--data", data, "--chat", "fake-chat", "--judge", "fake-chat",
+                    "--out", "out", "--judge-runs", "2", "--json")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["judge"] == "fake-chat"
+    assert found["reports"][0]["num_items"] == 2
