@@ -104,6 +104,21 @@ class Rejected(Record):
     verdicts: tuple[Verdict, ...] = ()
 
 
+def turn_down(sample: Sample, verdict: Verdict) -> Rejected:
+    """Return a sample that passed its own checks as a reject of a verdict on it among others."""
+    return Rejected(
+        draft_id=sample.draft.draft_id,
+        capability=sample.draft.capability,
+        keyword=sample.draft.keyword,
+        stage="verify",
+        reason=verdict.reason,
+        detail=verdict.detail,
+        draft=sample.draft,
+        paintings=sample.paintings,
+        verdicts=(*sample.verdicts, verdict),
+    )
+
+
 class ShardManifest(Record):
     """One committed shard: what is in it, so that a torn file is noticed."""
 

@@ -24,7 +24,7 @@ from stablellava.core.capability import Capability
 from stablellava.core.draft import DraftRequest
 from stablellava.core.errors import RecordError
 from stablellava.core.record import Record
-from stablellava.core.sample import Rejected, Sample, Verdict
+from stablellava.core.sample import Rejected, Sample, Verdict, turn_down
 from stablellava.store.files import write_atomic
 from stablellava.synthesis.collapse import CollapseVerdict, judge_round
 from stablellava.synthesis.diversity import Diversity, DraftText, Embed, measure_round, take_sample, text_of
@@ -126,7 +126,8 @@ class Evolution:
         if not state.verdict.collapsed:
             return list(outcomes)
         detail = f"round {round_index + 1} {state.verdict.reason}"
-        return [_reject(outcome, detail) if isinstance(outcome, Sample) else outcome for outcome in outcomes]
+        verdict = Verdict(filter_name="collapse_guard", kept=False, reason=COLLAPSED, detail=detail)
+        return [turn_down(outcome, verdict) if isinstance(outcome, Sample) else outcome for outcome in outcomes]
 
     def advance(self, capability: str, round_index: int, outcomes: Sequence[Outcome]) -> RoundRecord:
         """Let the pool evolve on a committed round, or go back to what it was; save and return how the round went.
@@ -214,18 +215,3 @@ def _record_path(data_dir: Path, capability: str, round_index: int) -> Path:
 def _texts_of(outcomes: Sequence[Outcome]) -> list[DraftText]:
     """Return the texts of all readable drafts: how a writer writes shows in its rejects too."""
     return [text_of(outcome.draft) for outcome in outcomes if outcome.draft is not None]
-
-
-def _reject(sample: Sample, detail: str) -> Rejected:
-    verdict = Verdict(filter_name="collapse_guard", kept=False, reason=COLLAPSED, detail=detail)
-    return Rejected(
-        draft_id=sample.draft.draft_id,
-        capability=sample.draft.capability,
-        keyword=sample.draft.keyword,
-        stage="verify",
-        reason=COLLAPSED,
-        detail=detail,
-        draft=sample.draft,
-        paintings=sample.paintings,
-        verdicts=(*sample.verdicts, verdict),
-    )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from stablellava.core.capability import Capability, Keyword
 from stablellava.core.draft import DraftRequest
 from stablellava.core.ids import hash_id, seed_from
-from stablellava.core.sample import Rejected, Sample, Verdict
+from stablellava.core.sample import Rejected, Sample, Verdict, turn_down
 from stablellava.synthesis.planning import Planner, Tally
 from stablellava.synthesis.targets import (
     REST,
@@ -127,7 +127,7 @@ class TargetedPlanner:
                 for axis, cell in cells:
                     self._counts[axis.attribute].accepted[cell] += 1
                 return outcome
-            outcome = _reject(outcome, *full[0])
+            outcome = turn_down(outcome, _over_target(*full[0]))
         for attribute, cell in meant:
             self._counts[attribute].rejected.setdefault(cell, Counter())[outcome.reason] += 1
         return outcome
@@ -213,21 +213,10 @@ def _wish(request: DraftRequest, wishes: tuple[tuple[str, str], ...]) -> DraftRe
     )
 
 
-def _reject(sample: Sample, axis: Axis, cell: str) -> Rejected:
+def _over_target(axis: Axis, cell: str) -> Verdict:
     value = f"{axis.attribute} {cell}" if cell else f"any {axis.attribute} without a target"
     detail = f"{value} has its {axis.wanted[cell]} samples"
-    verdict = Verdict(filter_name="coverage_target", kept=False, reason=OVER_TARGET, detail=detail)
-    return Rejected(
-        draft_id=sample.draft.draft_id,
-        capability=sample.draft.capability,
-        keyword=sample.draft.keyword,
-        stage="verify",
-        reason=OVER_TARGET,
-        detail=detail,
-        draft=sample.draft,
-        paintings=sample.paintings,
-        verdicts=(*sample.verdicts, verdict),
-    )
+    return Verdict(filter_name="coverage_target", kept=False, reason=OVER_TARGET, detail=detail)
 
 
 def _most_frequent_first(reasons: Counter[str]) -> dict[str, int]:
