@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from stablellava.config.tree import BackendSettings, RunConfig, SynthesisSettings
+from stablellava.config.base import BackendSettings
+from stablellava.config.tree import RunConfig, SynthesisSettings
 from stablellava.core.capability import Capability, DialogueExemplar, EvaluationForm, Keyword, Place, PromptExemplar
 from stablellava.synthesis.synthesizing import Material
 from stablellava.synthesis.vocabulary import build_lexicon

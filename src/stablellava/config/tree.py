@@ -2,14 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-
-class Settings(BaseModel):
-    """Base of all settings: unknown names are refused, values are fixed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+from stablellava.config.base import BackendSettings, Settings
+from stablellava.config.verifying import VerifySettings
 
 SINGLE_IMAGE_CAPABILITIES = (
     "color", "animal", "plant", "vehicle", "food", "clothes", "furniture",
@@ -17,13 +13,6 @@ SINGLE_IMAGE_CAPABILITIES = (
 )  # fmt: skip
 """The paper's list (2308.10253v1, section 3), called 12 and counting 13."""
 MULTI_IMAGE_CAPABILITIES = ("difference", "similarity", "logical_relation", "story")
-
-
-class BackendSettings(Settings):
-    """A backend by name, with the options its class takes."""
-
-    backend: str
-    options: dict[str, Any] = {}
 
 
 class DraftingSettings(Settings):
@@ -153,10 +142,13 @@ class SynthesisSettings(Settings):
     coverage: CoverageSettings | None = None
     """Exact numbers for some keywords or attributes; None spreads samples evenly over keywords."""
 
+    verify: VerifySettings | None = None
+    """Checks beside the built-in ones; None asks no more than those."""
+
     @model_serializer(mode="wrap")
     def _leave_out_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Drop what is off: data made before there were pools and targets keep their fingerprint."""
-        optional = ("pool", "coverage")
+        """Drop what is off: data made before there were such settings keep their fingerprint."""
+        optional = ("pool", "coverage", "verify")
         return {name: value for name, value in handler(self).items() if name not in optional or value is not None}
 
 
@@ -267,6 +259,8 @@ class SpeedSettings(Settings):
     """What cached features may take on disk, 10^9 bytes; the longest unused go first. None: no limit."""
     answers_only: bool = True
     """Project to the vocabulary only where an answer's token is predicted."""
+    short_last_layer: bool = True
+    """Compute the last layer, too, only where an answer's token is predicted (Llama's layers, attention=segments)."""
     packing: bool = True
     """Put the samples of a batch into one row without padding, each attending to itself alone."""
     attention: Literal["auto", "segments", "block_mask", "flash"] = "auto"

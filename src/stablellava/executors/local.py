@@ -48,6 +48,7 @@ class LocalExecutor(Generic[Item, Result]):
 
     Args:
         build_task: module-level function that returns the task; called once per process with ``build_args``.
+            A task with a method ``close`` is closed when it worked in this process.
         build_args: values that can be pickled.
         num_workers: processes; 0 takes one per core, 1 works in this process.
     """
@@ -100,6 +101,10 @@ class LocalExecutor(Generic[Item, Result]):
                 worker.process.kill()
                 worker.process.join()
         self._workers = []
+        close_task = getattr(self._own_task, "close", None)
+        self._own_task = None
+        if close_task is not None:
+            close_task()
 
     def _map_over_processes(self, feed: "_Feed[Item]") -> Iterator[Result]:
         done: dict[int, Result] = {}

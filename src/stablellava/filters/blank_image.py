@@ -1,11 +1,13 @@
 """Does the picture show anything: more than one flat color, or pure noise?"""
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
 from stablellava.core.sample import Verdict
+from stablellava.filters.base import Candidate
 
 NAME = "not_blank"
 _SIDE_PX = 64
@@ -13,6 +15,21 @@ _MIN_DEVIATION = 3.0
 """Gray levels of 255 after shrinking; a black or white frame, as safety checkers return it, has 0."""
 _MIN_CORRELATION = 0.2
 """Of neighbouring pixels; independent noise has none, every scene has more than a half."""
+
+
+class NotBlank:
+    """Refuses: image_blank, image_noise."""
+
+    name = NAME
+    is_cured_by_repainting = True
+
+    def judge_all(self, candidates: Sequence[Candidate], images: Sequence[tuple[bytes, ...]]) -> list[Verdict]:
+        """Return one verdict per candidate: of its first picture without content, if any."""
+        return [self._judge([judge_content(image) for image in own]) for own in images]
+
+    def _judge(self, verdicts: list[Verdict]) -> Verdict:
+        refused = [verdict for verdict in verdicts if not verdict.kept]
+        return (refused or verdicts or [Verdict(filter_name=NAME, kept=True)])[0]
 
 
 def judge_content(data: bytes) -> Verdict:

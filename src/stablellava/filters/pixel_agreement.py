@@ -10,7 +10,7 @@ Shape legend: N pictures, D features, T terms.
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,15 +145,23 @@ class PixelAgreement:
         model: fitted on pictures of the same painter.
         reader: of the features that the model was fitted with.
         threshold: least score; ``calibrate`` picks it for a share of false drops.
+        thresholds: per capability, instead of ``threshold``.
     """
 
     name = "pixel_agreement"
     is_cured_by_repainting = True
 
-    def __init__(self, model: AgreementModel, reader: FeatureReader, threshold: float) -> None:
+    def __init__(
+        self,
+        model: AgreementModel,
+        reader: FeatureReader,
+        threshold: float,
+        thresholds: Mapping[str, float] | None = None,
+    ) -> None:
         self._model = model
         self._reader = reader
         self._threshold = threshold
+        self._thresholds = dict(thresholds or {})
 
     def judge_all(self, candidates: Sequence[Candidate], images: Sequence[tuple[bytes, ...]]) -> list[Verdict]:
         """Return one verdict per candidate, in their order; ``images`` are its encoded pictures."""
@@ -163,13 +171,14 @@ class PixelAgreement:
             features_ND = self._reader.read([images[index][0] for index in single])
             drafts = [candidates[index].draft for index in single]
             scores = dict(zip(single, self._model.score(features_ND, drafts), strict=True))
-        return [self._verdict(scores.get(index)) for index in range(len(candidates))]
+        return [self._verdict(candidate, scores.get(index)) for index, candidate in enumerate(candidates)]
 
-    def _verdict(self, score: float | None) -> Verdict:
+    def _verdict(self, candidate: Candidate, score: float | None) -> Verdict:
         if score is None:
             return Verdict(filter_name=self.name, kept=True, detail="unscored: several pictures, or no known term")
-        kept = score >= self._threshold
+        threshold = self._thresholds.get(candidate.draft.capability, self._threshold)
+        kept = score >= threshold
         return Verdict(
             filter_name=self.name, kept=kept, reason="" if kept else "picture_disagrees",
-            score=score, threshold=self._threshold,
+            score=score, threshold=threshold,
         )  # fmt: skip

@@ -4,8 +4,9 @@ import math
 
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.config.base import BackendSettings
 from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint
-from stablellava.config.tree import BackendSettings, RunConfig, StageConfig
+from stablellava.config.tree import RunConfig, StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.suggesting import suggest_name

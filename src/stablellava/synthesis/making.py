@@ -16,6 +16,7 @@ from stablellava.store.cleaning import journal_path
 from stablellava.store.images import PictureRefused
 from stablellava.store.journal import ShardJournal
 from stablellava.synthesis.drafting import write_drafts
+from stablellava.synthesis.further_checks import FurtherChecks
 from stablellava.synthesis.painting import Easel, PaintOutcome, build_painter, paint_jobs
 from stablellava.synthesis.taking import GivenDraft, reject_given, take_pictures
 from stablellava.synthesis.verifying import build_checks, judge_all
@@ -72,6 +73,7 @@ class ShardMaker:
             self._writer = build_backend("writer", settings.writer.backend, settings.writer.options)
         self._painter = build_painter(settings)
         self._checks = build_checks(setup.lexicon)
+        self._further = FurtherChecks(settings.verify, setup.data_dir)
 
     def __call__(self, task: ShardTask) -> ShardResult:
         """Return the outcome of every slot. Raises: BackendFailed, RecordError (full disk)."""
@@ -91,6 +93,10 @@ class ShardMaker:
         ended = time.perf_counter()
         seconds = {"draft": drafted - started, "paint": painting_seconds, "verify": ended - drafted - painting_seconds}
         return ShardResult([outcomes[index] for index in sorted(outcomes)], seconds, num_painted)
+
+    def close(self) -> None:
+        """Let go of what the checks hold open."""
+        self._further.close()
 
     def _collect_drafts(self, task: ShardTask, journal: ShardJournal) -> list[GivenDraft | Rejected]:
         entries: list[GivenDraft | Rejected] = list(task.imported)
@@ -113,7 +119,7 @@ class ShardMaker:
             outcomes[index] = reject_given(entry, exc)
             return
         candidate = Candidate(entry.draft, entry.keyword, paintings)
-        verdicts, refusing = judge_all(self._checks.of_text, candidate)
+        verdicts, refusing = judge_all((*self._checks.of_text, *self._further.of_text), candidate)
         if refusing:
             outcomes[index] = reject(candidate, verdicts)
         elif paintings or self._painter is None:
@@ -132,14 +138,33 @@ class ShardMaker:
             started = time.perf_counter()
             painted = iter(easel.paint([job for of_slot in jobs.values() for job in of_slot]))
             seconds += time.perf_counter() - started
-            for index, of_slot in jobs.items():
-                outcome = self._judge_pictures(slots[index], [next(painted) for _ in of_slot])
+            judged = {
+                index: self._judge_pictures(slots[index], [next(painted) for _ in of_slot])
+                for index, of_slot in jobs.items()
+            }
+            for index, outcome in self._look_further(slots, judged).items():
                 if outcome is None:
                     slots[index].attempt += 1
                 else:
                     outcomes[index] = outcome
                     del slots[index]
         return seconds
+
+    def _look_further(self, slots: dict[int, _Slot], judged: dict[int, Outcome | None]) -> dict[int, Outcome | None]:
+        """Put what passed so far to the checks that take many candidates at a time."""
+        passed = {index: outcome for index, outcome in judged.items() if isinstance(outcome, Sample)}
+        candidates = [Candidate(sample.draft, slots[i].keyword, sample.paintings) for i, sample in passed.items()]
+        looked = self._further.look(candidates)
+        for (index, sample), candidate, found in zip(passed.items(), candidates, looked, strict=True):
+            verdicts = (*sample.verdicts, *found.verdicts)
+            may_repaint = slots[index].attempt < self._setup.settings.max_repaints
+            if found.refusing is None:
+                judged[index] = sample.model_copy(update={"verdicts": verdicts})
+            elif found.refusing.is_cured_by_repainting and may_repaint:
+                judged[index] = None
+            else:
+                judged[index] = reject(candidate, verdicts)
+        return judged
 
     def _judge_pictures(self, slot: _Slot, painted: list[PaintOutcome]) -> Outcome | None:
         """Return what becomes of the slot; None asks for another attempt."""

@@ -10,7 +10,8 @@ from stablellava.backends.protocols import ChatModel
 from stablellava.backends.remembering import RememberingChat
 from stablellava.backends.response_cache import CACHE_FILE, ResponseCache
 from stablellava.capabilities import load_places
-from stablellava.config.tree import BackendSettings, RunConfig
+from stablellava.config.base import BackendSettings
+from stablellava.config.tree import RunConfig
 from stablellava.store.assets import cache_dir
 from stablellava.synthesis.chat_drafting.drafter import ChatDrafter
 from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter

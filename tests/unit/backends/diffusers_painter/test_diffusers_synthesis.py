@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stablellava.config.tree import BackendSettings, RunConfig
+from stablellava.config.base import BackendSettings
+from stablellava.config.tree import RunConfig
 from stablellava.store.images import image_path
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_samples
