@@ -73,6 +73,7 @@ def mmbench(folder: Path, change: Change = lambda rows: None) -> Path:
         },
     ]  # fmt: skip
     change(rows)
+    folder.mkdir(parents=True, exist_ok=True)
     return write_tsv(folder / "mmbench.tsv", rows)
 
 

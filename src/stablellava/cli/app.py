@@ -12,6 +12,7 @@ from stablellava.cli import (
     demo,
     evaluating,
     exchange,
+    figures,
     filtering,
     inspecting,
     listing,
@@ -40,6 +41,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "evaluate": evaluating.evaluate,
     "compare": evaluating.compare,
     "report": evaluating.report,
+    "figures": figures.figures,
     "chat": chat.chat,
 }
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
