@@ -4,7 +4,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from stablellava.config.tree import CollapseSettings, CoverageSettings, PoolSettings, RunConfig, TargetSettings
+import pytest
+
+from stablellava.config.tree import (
+    BackendSettings,
+    CollapseSettings,
+    CoverageSettings,
+    PoolSettings,
+    RunConfig,
+    SynthesisSettings,
+    TargetSettings,
+)
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import read_manifest
 from stablellava.store.shards import read_rejected, read_samples
@@ -73,6 +83,27 @@ def test_a_writer_that_is_dull_on_every_pool_is_stopped_with_a_plain_statement(t
     assert read_manifest(layout.data_dir).unfilled == report.unfilled
 
 
+@pytest.mark.parametrize("collapse_after", [None, 160])
+def test_a_chat_model_that_is_left_with_five_answers_after_round_two_is_noticed_and_a_healthy_one_is_not(
+    tmp_path: Path, collapse_after: int | None
+) -> None:
+    writer = BackendSettings(backend="fake-chat", options={"collapse_after": collapse_after} if collapse_after else {})
+    settings = SynthesisSettings(
+        capabilities=("scene",), samples_per_capability=160, writer=writer, painter=None,
+        pool=PoolSettings(round_size=40), num_workers=1,
+    )  # fmt: skip
+    layout = RunLayout(tmp_path)
+    report = synthesize(RunConfig(synthesis=settings), layout)
+    actions = [record.action for record in read_rounds(layout.data_dir)["scene"]]
+    if collapse_after is None:
+        assert (actions, report.notes, report.num_accepted) == (["evolved"] * 4, (), 160)
+        assert max(sample.draft.depth for sample in read_samples(layout.data_dir)) == 4
+    else:
+        assert actions == ["evolved", "evolved", "rolled_back", "stopped"]
+        assert [note.partition(" collapsed")[0] for note in report.notes] == ["scene, round 3", "scene, round 4"]
+        assert (report.num_accepted, report.rejected_by_reason) == (80, {COLLAPSED: 80})
+
+
 def test_a_run_that_was_killed_often_ends_with_the_same_pools_and_samples(tmp_path: Path) -> None:
     settings = config({"collapse_depth": 3}, samples_per_capability=120)
     _, whole = run(tmp_path / "whole", settings)
@@ -117,3 +148,4 @@ def test_a_cell_that_cannot_be_filled_is_told_and_the_rest_is_complete(tmp_path:
     assert [short.value for short in report.shortfalls] == ["neon", "neon"]
     assert "detail neon: 0 of 10" in report.shortfalls[0].words
     assert report.unfilled.keys() == {"animal", "vehicle"}
+    assert report.shortfalls[0].words in report.unfilled["animal"]

@@ -7,6 +7,7 @@
     shards/<capability>/*.parquet   samples
     rejects/<capability>/*.parquet  rejected candidates with reasons
     images/<2 hex>/<sha256>.png     pictures by content
+    pools/<capability>/r<round>.json   exemplars after a round, its variety and the guard's verdict
     card.md                         data card
   suites/<suite>/items.jsonl        evaluation items, with their images/ beside them
   features/                         patches of the pictures, by content; may be deleted

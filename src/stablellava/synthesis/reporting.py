@@ -1,7 +1,7 @@
 """What a synthesis run tells its caller. Seconds and rates live here, never in the data."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stablellava.core.record import Record
 from stablellava.store.manifest import CapabilityCounts
@@ -80,25 +80,34 @@ class SynthesisReport(Record):
         return spending.cost / accepted if spending is not None and spending.cost is not None and accepted else None
 
 
-def explain_unfilled(
-    standing: Standing, num_wanted: int, num_rounds: int, stopped: str, collapsed: Mapping[str, str]
-) -> dict[str, str]:
-    """Return capability -> why it has fewer samples than wanted.
+@dataclass(frozen=True)
+class Ending:
+    """How the rounds of a run ended.
 
-    Args:
-        standing: what became of the drafts.
-        num_wanted: accepted samples per capability.
+    Attributes:
         num_rounds: rounds that were run.
         stopped: which limit ended the run, if one did.
         collapsed: capability -> why the guard ended it, empty where it did not.
+        shortfalls: coverage targets that could not be met.
     """
+
+    num_rounds: int = 0
+    stopped: str = ""
+    collapsed: Mapping[str, str] = field(default_factory=dict)
+    shortfalls: tuple[CellShortfall, ...] = ()
+
+
+def explain_unfilled(standing: Standing, num_wanted: int, ending: Ending) -> dict[str, str]:
+    """Return capability -> why it has fewer samples than wanted."""
     unfilled = {}
     for name, counts in standing.counts.items():
         if counts.accepted < num_wanted:
             named = [f"{reason} {count}" for reason, count in counts.rejected.items()][:_NUM_REASONS_NAMED]
-            ended = "when the run was stopped" if stopped else f"after {num_rounds} rounds"
-            if collapsed.get(name):
-                ended = f"accepted: stopped, {collapsed[name]}"
-            told = f"; rejected: {', '.join(named)}" if named or not stopped else ""
-            unfilled[name] = f"{counts.accepted} of {num_wanted} {ended}{told}"
+            ended = "when the run was stopped" if ending.stopped else f"after {ending.num_rounds} rounds"
+            if ending.collapsed.get(name):
+                ended = f"accepted: stopped, {ending.collapsed[name]}"
+            told = [f"{counts.accepted} of {num_wanted} {ended}"]
+            told += [f"rejected: {', '.join(named)}"] if named or not ending.stopped else []
+            told += [f"short: {cell.words}" for cell in ending.shortfalls if cell.capability == name]
+            unfilled[name] = "; ".join(told)
     return unfilled

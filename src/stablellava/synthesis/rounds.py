@@ -23,7 +23,13 @@ from stablellava.store.shards import commit_shard, find_shard, list_shards, read
 from stablellava.synthesis.chat_drafting.spending import LimitReached
 from stablellava.synthesis.evolution import Evolution
 from stablellava.synthesis.making import MakerSetup, Outcome, ShardResult, ShardTask, build_maker
-from stablellava.synthesis.reporting import ProgressCallback, SynthesisProgress, SynthesisReport, explain_unfilled
+from stablellava.synthesis.reporting import (
+    Ending,
+    ProgressCallback,
+    SynthesisProgress,
+    SynthesisReport,
+    explain_unfilled,
+)
 from stablellava.synthesis.round_plan import PlannedShard, RoundPlanner, give_shard, plan_shards
 from stablellava.synthesis.standing import Standing, capability_of, images_of
 from stablellava.synthesis.target_planning import TargetedPlanner
@@ -102,14 +108,16 @@ class RoundLoop:
                     stopped = str(exc)
                     break
         collapsed = {name: self._evolution.why_stopped(name) for name in planners} if self._evolution else {}
-        unfilled = explain_unfilled(self._standing, samples_per_capability, num_run, stopped, collapsed)
-        return self._finish(unfilled, stopped)
+        targeted = [planner for planner in planners.values() if isinstance(planner, TargetedPlanner)]
+        shortfalls = tuple(cell for planner in targeted for cell in planner.explain_shortfalls())
+        ending = Ending(num_run, stopped, collapsed, shortfalls)
+        return self._finish(explain_unfilled(self._standing, samples_per_capability, ending), ending)
 
     def run_once(self, tasks: Sequence[ShardTask]) -> SynthesisReport:
         """Make the given shards, without replacing what falls out. Raises: as ``run_rounds``."""
         with self._executor() as executor:
             self._run_shards(executor, [give_shard(task) for task in tasks], 0)
-        return self._finish({})
+        return self._finish({}, Ending())
 
     def _executor(self) -> LocalExecutor[ShardTask, ShardResult]:
         settings = self._setup.settings
@@ -202,8 +210,8 @@ class RoundLoop:
                 )
             )
 
-    def _finish(self, unfilled: dict[str, str], stopped: str = "") -> SynthesisReport:
-        standing = self._standing
+    def _finish(self, unfilled: dict[str, str], ending: Ending) -> SynthesisReport:
+        standing, stopped = self._standing, ending.stopped
         # A run that was stopped goes on later, with what its journals hold.
         num_removed = 0 if stopped else remove_leftovers(self._data_dir, standing.used_images)
         coverage = tuple(entry.coverage for entry in standing.of_capability.values())
@@ -217,7 +225,6 @@ class RoundLoop:
         )
         write_card(self._data_dir, manifest, {entry.capability: entry.keywords for entry in coverage})
         write_manifest(self._data_dir, manifest)
-        planners = [planner for planner in self._planners.values() if isinstance(planner, TargetedPlanner)]
         return SynthesisReport(
             data_dir=str(self._data_dir),
             fingerprint=manifest.fingerprint,
@@ -228,7 +235,7 @@ class RoundLoop:
             unfilled=unfilled,
             stopped=stopped,
             notes=tuple(self._evolution.notes) if self._evolution else (),
-            shortfalls=tuple(cell for planner in planners for cell in planner.explain_shortfalls()),
+            shortfalls=ending.shortfalls,
             coverage=coverage,
             num_painted=self._num_painted,
             num_resumed_shards=self._num_resumed,
