@@ -156,7 +156,8 @@ def _judge(
     for scorer in scorers:
         scores = scorer.score(images, [(prompt.text,) for prompt in draft.prompts])
         marks[f"{scorer.name}, prompt"] = sum(score for [score] in scores) / len(scores)
-    return _Trial((_outcome(candidate, tuple(verdicts.values())), images), marks)
+    telling = tuple(verdict for name, verdict in verdicts.items() if found[name] is not None)
+    return _Trial((_outcome(candidate, telling), images), marks)
 
 
 def _take(job: PaintJob, result: Painted | PaintRefusal, paintings: list[Painting]) -> Verdict:

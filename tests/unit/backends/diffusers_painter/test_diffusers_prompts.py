@@ -86,6 +86,13 @@ def test_emphasis_can_be_left_as_plain_words(make_job: JobBuilder) -> None:
     assert torch.equal(as_words, embed(pipeline, [make_job(emphasis=())])["prompt_embeds"])
 
 
+def test_an_emphasised_phrase_that_is_not_in_the_prompt_is_told_once(
+    build_painter: PainterBuilder, make_job: JobBuilder, caplog: pytest.LogCaptureFixture
+) -> None:
+    build_painter().paint([make_job(number, emphasis=(("blue dog", 1.3),)) for number in range(2)])
+    assert caplog.text.count("'blue dog' is not in one piece") == 1
+
+
 def test_weights_are_refused_where_t5_reads_too() -> None:
     with pytest.raises(ConfigError, match="not with StableDiffusion3Pipeline"):
         choose_reading(stable_diffusion_3(), PainterOptions(emphasis="weighted"), is_guided=True)

@@ -28,6 +28,11 @@ class DiffusersPainter:
     """Paints with any text-to-image pipeline of diffusers; takes the options of ``PainterOptions``.
 
     Weights are found when ``revision`` is asked for and read when the first picture is painted.
+
+    Paper: 2308.10253v1, section 3 (Stable Diffusion; the released script paints SDXL in float16, one at a time).
+    Departs: paints in batches, each picture from a seed of its own, and writes into it what it was painted from;
+    double brackets become weights.
+
     Raises: ConfigError for an option that cannot be.
     """
 

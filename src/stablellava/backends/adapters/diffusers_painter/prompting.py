@@ -1,5 +1,6 @@
 """From paint jobs to the text arguments of a pipeline's call: weighted embeddings, or plain words."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
@@ -23,6 +24,7 @@ from stablellava.backends.adapters.diffusers_painter.weighting import (
 from stablellava.core.errors import ConfigError
 from stablellava.core.sample import PaintJob
 
+_LOG = logging.getLogger(__name__)
 _READ_BY_CLIP_ALONE = {
     "StableDiffusionPipeline",
     "StableDiffusionXLPipeline",
@@ -88,7 +90,7 @@ class WeightedPrompts:
     def __init__(self, pipeline: Any, options: PainterOptions, reader: Reader, is_guided: bool) -> None:
         self._reader = reader
         self._options = options
-        self._is_guided = is_guided
+        self._has_warned = False
         self._embedder = ClipEmbedder(pipeline, reader)
         self._zeros_for_empty = bool(getattr(pipeline.config, "force_zeros_for_empty_prompt", False))
         accepted = signature(type(pipeline).__call__).parameters
@@ -106,12 +108,9 @@ class WeightedPrompts:
                 return ", ".join(filter(None, lost))
         positive, negative = (split_windows(text, self._reader) for text in texts)
         num_windows = max(len(positive), len(negative))
-        emphasis = () if self._options.emphasis == "words" else job.emphasis
-        return PlannedText(
-            job,
-            WindowedPrompt(positive, emphasis).padded(num_windows),
-            WindowedPrompt(negative).padded(num_windows),
-        )
+        prompt = WindowedPrompt(positive, () if self._options.emphasis == "words" else job.emphasis)
+        self._warn_of_lost(prompt.lost_emphasis(self._reader), job)
+        return PlannedText(job, prompt.padded(num_windows), WindowedPrompt(negative).padded(num_windows))
 
     def arguments(self, plans: Sequence[PlannedText]) -> dict[str, Any]:
         """Return embeddings of the plans, which all have one shape."""
@@ -120,6 +119,14 @@ class WeightedPrompts:
             negative = [self._embed_negative(plan.negative) for plan in plans]
             arguments |= self._name(join_embedded(negative), "negative_")
         return arguments
+
+    def _warn_of_lost(self, phrase: str, job: PaintJob) -> None:
+        if phrase and not self._has_warned:
+            self._has_warned = True
+            _LOG.warning(
+                "painter 'diffusers': emphasised phrase %r is not in one piece in the prompt %r and stays unweighted; "
+                "further ones are not told", phrase, job.text,
+            )  # fmt: skip
 
     def _name(self, embedded: Embedded, prefix: str) -> dict[str, Any]:
         named = {f"{prefix}prompt_embeds": embedded.tokens}

@@ -31,6 +31,15 @@ class WindowedPrompt:
     windows: tuple[str, ...]
     emphasis: Emphasis = ()
 
+    def lost_emphasis(self, reader: Reader) -> str:
+        """Return the first emphasised phrase that stands in no window; empty if all do."""
+        windows = [reader.tokens(window) for window in self.windows]
+        for phrase, _ in self.emphasis:
+            wanted = reader.tokens(phrase)
+            if all(find_tokens(ids, wanted) is None for ids in windows):
+                return phrase
+        return ""
+
     def padded(self, num_windows: int) -> "WindowedPrompt":
         """Return the prompt with empty windows at its end."""
         return WindowedPrompt((*self.windows, *[""] * (num_windows - len(self.windows))), self.emphasis)
@@ -73,7 +82,7 @@ class ClipEmbedder:
         weights = [1.0] * self._reader.tokenizer.model_max_length
         for phrase, weight in emphasis:
             wanted = self._reader.tokens(phrase)
-            start = _find(ids, wanted)
+            start = find_tokens(ids, wanted)
             if start is not None:
                 weights[start + 1 : start + 1 + len(wanted)] = [weight] * len(wanted)
         return weights
@@ -100,7 +109,8 @@ def join_embedded(parts: Sequence[Embedded]) -> Embedded:
     return Embedded(torch.cat([part.tokens for part in parts]), torch.cat(pooled) if pooled else None)
 
 
-def _find(ids: list[int], wanted: list[int]) -> int | None:
+def find_tokens(ids: list[int], wanted: list[int]) -> int | None:
+    """Return where the wanted ids first stand in a row, or None."""
     if not wanted:
         return None
     starts = range(len(ids) - len(wanted) + 1)

@@ -76,7 +76,7 @@ def find_lora(lora: LoraOptions) -> LoraFile:
             raise ConfigError(f"lora weight_name={lora.weight_name!r}: pickled weights can run code; use .safetensors")
         try:
             path = Path(hf_hub_download(lora.path, lora.weight_name, revision=lora.revision))
-        except (OSError, ValueError) as exc:
+        except Exception as exc:  # errors of the hub's transport share no base with the hub's own
             raise BackendFailed(f"lora {lora.path!r} is no file here, and the hub gave none: {_brief(exc)}") from exc
     return LoraFile(path, _hash_listing((_listed(path, path.parent),), str(path.parent)), lora.scale)
 
@@ -103,7 +103,7 @@ def _fetch(model: str, revision: str | None, variant: str | None) -> Path:
     options: dict[str, Any] = {"revision": revision, "variant": variant, "use_safetensors": True}
     try:
         return Path(DiffusionPipeline.download(model, **options))
-    except (OSError, ValueError) as exc:  # what the hub's errors derive from
+    except Exception as exc:  # errors of the hub's transport share no base with the hub's own
         raise BackendFailed(
             f"model {model!r} is no folder here, and the hub gave none: {_brief(exc)}. "
             "Check the name and the network, or name a folder of the model"
