@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset
 from transformers import BaseImageProcessor, LlavaForConditionalGeneration
 
@@ -25,9 +24,9 @@ from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
 from stablellava.model.vlm import select_patches
 from stablellava.store.files import write_atomic
-from stablellava.store.images import MAX_PIXELS
+from stablellava.store.image_refs import ImageRef, load_rgb, read_encoded
 
-BATCH_SIZE = 32
+BATCH_SIZE = 8
 SHARD_SIZE = 256
 SHARD_BYTES = 1 << 28
 """Shards of wide features hold fewer pictures: one is in memory while it is made."""
@@ -41,7 +40,7 @@ class PixelBatches(Dataset["torch.Tensor | RecordError"]):
     A picture that cannot be read is returned as its error, which keeps its wording across processes.
     """
 
-    def __init__(self, batches: Sequence[Sequence[Path]], image_processor: BaseImageProcessor):
+    def __init__(self, batches: Sequence[Sequence[ImageRef]], image_processor: BaseImageProcessor):
         self.batches = batches
         self.image_processor = image_processor
 
@@ -67,7 +66,7 @@ class FeatureCache:
         self.patches_shape = (llava.config.image_seq_length, llava.model.multi_modal_projector.linear_1.in_features)
         self.root = folder
         self.folder = folder / fingerprint_tower(llava, image_processor) if folder is not None else None
-        self._digest_of: dict[Path, str] = {}
+        self._digest_of: dict[ImageRef, str] = {}
         self._rows: dict[str, tuple[NDArray[np.float32], int]] = {}
         self._mapped: set[Path] = set()
         self.refresh()
@@ -90,7 +89,7 @@ class FeatureCache:
 
     def compute(
         self,
-        images: Iterable[Path],
+        images: Iterable[ImageRef],
         progress: Progress | None = None,
         num_workers: int = 0,
         device: torch.device | None = None,
@@ -114,7 +113,7 @@ class FeatureCache:
                 progress(start + len(chosen), len(digests))
         return len(digests)
 
-    def make_room(self, images: Iterable[Path], limit_bytes: float) -> int:
+    def make_room(self, images: Iterable[ImageRef], limit_bytes: float) -> int:
         """Delete what these pictures do not need, the longest unused first, until they fit; return bytes deleted.
 
         Raises: ConfigError if these pictures alone take more than the limit.
@@ -141,7 +140,7 @@ class FeatureCache:
                 self._delete_shard(index_path)
         return deleted
 
-    def gather(self, images: Sequence[Path]) -> torch.Tensor:
+    def gather(self, images: Sequence[ImageRef]) -> torch.Tensor:
         """Return [N, P, D] in the order of the images, all of them computed before."""
         if not images:
             return torch.empty(0, *self.patches_shape)
@@ -149,7 +148,7 @@ class FeatureCache:
         return torch.from_numpy(np.stack([shard[row] for shard, row in rows]))
 
     def _run_tower(
-        self, paths: list[Path], num_workers: int, device: torch.device | None
+        self, paths: list[ImageRef], num_workers: int, device: torch.device | None
     ) -> Iterator[NDArray[np.float32]]:
         batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
         pixels = PixelBatches(batches, self.image_processor)
@@ -204,38 +203,20 @@ class FeatureCache:
         for digest in held:
             self._rows.pop(digest, None)
 
-    def _digest(self, path: Path) -> str:
-        if path not in self._digest_of:
-            try:
-                self._digest_of[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-            except OSError as exc:
-                raise RecordError(f"image {path} cannot be read: {exc.strerror}") from exc
-        return self._digest_of[path]
+    def _digest(self, image: ImageRef) -> str:
+        if image not in self._digest_of:
+            self._digest_of[image] = hashlib.sha256(read_encoded(image)).hexdigest()
+        return self._digest_of[image]
 
 
-def read_pixels(paths: Sequence[Path], image_processor: BaseImageProcessor) -> torch.Tensor:
+def read_pixels(images: Sequence[ImageRef], image_processor: BaseImageProcessor) -> torch.Tensor:
     """Return pictures as the tower wants them, [N, C, H, W].
 
     Raises: RecordError for a picture that cannot be read.
     """
-    images = [read_image(path) for path in paths]
-    pixels_NCHW: torch.Tensor = image_processor(images=images, return_tensors="pt")["pixel_values"]
+    decoded = [load_rgb(image) for image in images]
+    pixels_NCHW: torch.Tensor = image_processor(images=decoded, return_tensors="pt")["pixel_values"]
     return pixels_NCHW
-
-
-def read_image(path: Path) -> Image.Image:
-    """Return a picture as RGB.
-
-    Raises: RecordError if it is missing, broken, or has more than MAX_PIXELS pixels.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise RecordError(f"image {path} has {width} x {height} pixels; at most {MAX_PIXELS} are read")
-            return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as exc:
-        raise RecordError(f"image {path} cannot be read: {exc}") from exc
 
 
 def fingerprint_tower(llava: LlavaForConditionalGeneration, image_processor: BaseImageProcessor) -> str:

@@ -4,7 +4,8 @@ Shape legend: N images, C channels, H height, W width, P tokens per image, D tow
 L text length, E width of the language model, S supervised tokens, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,11 +43,13 @@ class AnswerLoss(nn.Module):
         pixel_values: torch.Tensor | None = None,
         position_ids: torch.Tensor | None = None,
         segment_lengths: Sequence[int] | None = None,
+        answer_places: Sequence[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Return the summed cross-entropy over ``num_supervised``, the count of the whole step.
 
         Packed rows say where each sample starts: ``position_ids`` count from 0 again, and
-        ``segment_lengths`` are the samples' lengths where all of them stand in one row.
+        ``segment_lengths`` are the samples' lengths where all of them stand in one row. With
+        ``answer_places``, which the last layer must have been prepared for, it computes no others.
 
         Shapes: token_ids, labels and position_ids [B, L], patches [N, P, D] or pixel_values
         [N, C, H, W] -> scalar.
@@ -56,11 +59,13 @@ class AnswerLoss(nn.Module):
         assert patches is not None
         embeddings_BLE = embed(self.llava, token_ids, patches)
         hidden_BLE = self.llava.model.language_model(
-            inputs_embeds=embeddings_BLE, use_cache=False, **_packing(position_ids, segment_lengths)
+            inputs_embeds=embeddings_BLE, use_cache=False, **_packing(position_ids, segment_lengths, answer_places)
         ).last_hidden_state
         next_BL = labels[:, 1:]
         is_learned_BL = next_BL != IGNORE
-        if self.answers_only:
+        if answer_places is not None:
+            logits_SV = self.llava.lm_head(hidden_BLE[0])
+        elif self.answers_only:
             logits_SV = self.llava.lm_head(hidden_BLE[:, :-1][is_learned_BL])
         else:
             logits_SV = self.llava.lm_head(hidden_BLE)[:, :-1][is_learned_BL]
@@ -94,18 +99,35 @@ def select_patches(llava: LlavaForConditionalGeneration, pixel_values: torch.Ten
 
     Shapes: pixel_values [N, C, H, W] -> [N, P, D].
     """
-    layer = llava.config.vision_feature_layer
-    with torch.no_grad():
-        outputs = llava.model.vision_tower(pixel_values, output_hidden_states=True, return_dict=True)
+    tower = llava.model.vision_tower
+    with torch.no_grad(), _layers_read(tower, llava.config.vision_feature_layer) as layer:
+        outputs = tower(pixel_values, output_hidden_states=True, return_dict=True)
     selected_NPD: torch.Tensor = outputs.hidden_states[layer]
     return selected_NPD[:, 1:] if llava.config.vision_feature_select_strategy == "default" else selected_NPD
 
 
-def _packing(position_ids: torch.Tensor | None, segment_lengths: Sequence[int] | None) -> dict[str, Any]:
+@contextmanager
+def _layers_read(tower: nn.Module, layer: int) -> Iterator[int]:
+    """Leave out the tower's layers above the one that is read; yields that one's place among those that run."""
+    encoder = getattr(tower, "encoder", None)
+    layers = getattr(encoder, "layers", None)
+    if encoder is None or not isinstance(layers, nn.ModuleList):
+        yield layer
+        return
+    # Place 0 is what goes into the first layer.
+    place = layer if layer >= 0 else len(layers) + 1 + layer
+    encoder.layers = layers[:place]
+    try:
+        yield place
+    finally:
+        encoder.layers = layers
+
+
+def _packing(
+    position_ids: torch.Tensor | None,
+    segment_lengths: Sequence[int] | None,
+    answer_places: Sequence[torch.Tensor] | None,
+) -> dict[str, Any]:
     """Return what packed rows hand down to the layers; nothing for padded ones."""
-    packed: dict[str, Any] = {}
-    if position_ids is not None:
-        packed["position_ids"] = position_ids
-    if segment_lengths is not None:
-        packed["segment_lengths"] = segment_lengths
-    return packed
+    packed = {"position_ids": position_ids, "segment_lengths": segment_lengths, "answer_places": answer_places}
+    return {name: value for name, value in packed.items() if value is not None}

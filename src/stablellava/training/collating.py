@@ -4,7 +4,6 @@ Shape legend: B rows, L row length, N images, C H W of a picture, P tokens per i
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from transformers import BaseImageProcessor
 
 from stablellava.model.feature_cache import FeatureCache, read_pixels
 from stablellava.model.vlm import IGNORE
+from stablellava.store.image_refs import ImageRef
 from stablellava.training.labels import EncodedExample
 from stablellava.training.packing import fill_rows
 
@@ -21,7 +21,7 @@ from stablellava.training.packing import fill_rows
 class PictureSource(Protocol):
     """Where a batch's pictures come from, in the form that the model's forward pass takes."""
 
-    def __call__(self, images: Sequence[Path]) -> dict[str, torch.Tensor]: ...
+    def __call__(self, images: Sequence[ImageRef]) -> dict[str, torch.Tensor]: ...
 
 
 class CachedPatches:
@@ -30,7 +30,7 @@ class CachedPatches:
     def __init__(self, cache: FeatureCache):
         self.cache = cache
 
-    def __call__(self, images: Sequence[Path]) -> dict[str, torch.Tensor]:
+    def __call__(self, images: Sequence[ImageRef]) -> dict[str, torch.Tensor]:
         return {"patches": self.cache.gather(images)}
 
 
@@ -41,7 +41,7 @@ class DecodedPictures:
         self.image_processor = image_processor
         self.image_size_px = image_size_px
 
-    def __call__(self, images: Sequence[Path]) -> dict[str, torch.Tensor]:
+    def __call__(self, images: Sequence[ImageRef]) -> dict[str, torch.Tensor]:
         if not images:
             return {"pixel_values": torch.empty(0, 3, self.image_size_px, self.image_size_px)}
         return {"pixel_values": read_pixels(images, self.image_processor)}
@@ -80,21 +80,35 @@ class PackingCollator:
     Without ``row_length`` a batch is one row, whose segments the attention must keep apart.
     """
 
-    def __init__(self, pictures: PictureSource, pad_token_id: int, row_length: int | None = None):
+    def __init__(
+        self,
+        pictures: PictureSource,
+        pad_token_id: int,
+        row_length: int | None = None,
+        *,
+        names_answer_places: bool = False,
+    ):
         self.pictures = pictures
         self.pad_token_id = pad_token_id
         self.row_length = row_length
+        self.names_answer_places = names_answer_places
 
     def __call__(self, examples: Sequence[EncodedExample]) -> dict[str, Any]:
-        """Return token_ids, labels and position_ids [B, L] and the pictures in reading order."""
+        """Return token_ids, labels and position_ids [B, L] and the pictures in reading order.
+
+        A batch of one row also tells its segments' lengths and, when asked, from where in each
+        segment a supervised token is predicted.
+        """
         rows = [list(examples)]
         if self.row_length is not None:
             places = fill_rows([len(example.token_ids) for example in examples], self.row_length)
             rows = [[examples[place] for place in row] for row in places] or [[]]
         token_ids, labels, position_ids = _lay_out(rows, self.pad_token_id)
-        batch = {"token_ids": token_ids, "labels": labels, "position_ids": position_ids}
+        batch: dict[str, Any] = {"token_ids": token_ids, "labels": labels, "position_ids": position_ids}
         if self.row_length is None:
             batch["segment_lengths"] = [len(example.token_ids) for example in examples] or [1]
+            if self.names_answer_places:
+                batch["answer_places"] = [_predicts(example) for example in examples] or [torch.empty(0).long()]
         return batch | self.pictures(_images_of(rows))
 
 
@@ -122,5 +136,10 @@ def _lay_out(rows: Sequence[Sequence[EncodedExample]], pad_token_id: int) -> tup
     return torch.from_numpy(token_ids_BL), torch.from_numpy(labels_BL), torch.from_numpy(positions_BL)
 
 
-def _images_of(rows: Sequence[Sequence[EncodedExample]]) -> list[Path]:
+def _predicts(example: EncodedExample) -> torch.Tensor:
+    """Return the places whose next token is supervised."""
+    return torch.from_numpy(np.flatnonzero(example.labels[1:] != IGNORE))
+
+
+def _images_of(rows: Sequence[Sequence[EncodedExample]]) -> list[ImageRef]:
     return [path for row in rows for example in row for path in example.images]

@@ -11,6 +11,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from stablellava.config.tree import SpeedSettings
 from stablellava.core.errors import BackendMissing, ConfigError
+from stablellava.model.answer_layer import can_skip_positions, skip_positions
 from stablellava.model.packed_attention import SEGMENTS
 from stablellava.model.vlm import AnswerLoss
 
@@ -42,12 +43,35 @@ def choose_attention(speed: SpeedSettings, precision: str) -> str:
     return "block_mask" if speed.compile else "segments"
 
 
+def shortens_last_layer(llava: LlavaForConditionalGeneration, speed: SpeedSettings) -> bool:
+    """Tell whether the last layer computes the answers' positions alone."""
+    asked = speed.packing and speed.answers_only and speed.short_last_layer
+    return asked and can_skip_positions(llava.model.language_model)
+
+
 @contextmanager
-def use_attention(llava: LlavaForConditionalGeneration, implementation: str | None) -> Iterator[None]:
-    """Let the language model attend in another way inside the block; None leaves it as it is."""
+def use_kernels(llava: LlavaForConditionalGeneration, speed: SpeedSettings, attention: str) -> Iterator[None]:
+    """Let the language model compute as the settings ask inside the block, and as the library does after it."""
+    if not speed.packing:
+        yield
+        return
+    restore = None
+    if attention == "segments" and shortens_last_layer(llava, speed):
+        restore = skip_positions(llava.model.language_model)
+    try:
+        with use_attention(llava, implementation_of(attention)):
+            yield
+    finally:
+        if restore is not None:
+            restore()
+
+
+@contextmanager
+def use_attention(llava: LlavaForConditionalGeneration, implementation: str) -> Iterator[None]:
+    """Let the language model attend in another way inside the block."""
     config = llava.model.language_model.config
     before = config._attn_implementation
-    config._attn_implementation = implementation or before
+    config._attn_implementation = implementation
     try:
         yield
     finally:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from accelerate import PartialState
@@ -12,11 +11,14 @@ from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import seed_from, share_of
 from stablellava.model.assembling import Vlm, assemble, load_vlm
 from stablellava.model.feature_cache import FeatureCache
+from stablellava.store.image_refs import ImageRef
 from stablellava.store.layout import RunLayout
 from stablellava.training.batching import StepPlan, StepShape, draw_examples, plan_steps
 from stablellava.training.collating import CachedPatches, DecodedPictures, PackingCollator, PaddingCollator
 from stablellava.training.data import TrainingExample
+from stablellava.training.kernels import shortens_last_layer
 from stablellava.training.labels import DroppedExample, EncodedExample, encode_all
+from stablellava.training.mixing import draw_from_sources
 from stablellava.training.modules import choose_trainable, describe_modules
 from stablellava.training.reporting import Progress
 
@@ -29,7 +31,7 @@ class Prepared:
 
     settings: StageConfig
     vlm: Vlm
-    examples: list[TrainingExample]
+    examples: Sequence[TrainingExample]
     encoded: list[EncodedExample]
     dropped: list[DroppedExample]
     plan: StepPlan
@@ -49,7 +51,7 @@ def prepare_stage(
     config: RunConfig,
     layout: RunLayout,
     stage: StageName,
-    examples: list[TrainingExample],
+    examples: Sequence[TrainingExample],
     processes: PartialState,
     tell: Progress,
 ) -> Prepared:
@@ -66,7 +68,8 @@ def prepare_stage(
     tell("model", 1, 1, ", ".join(module.summary for module in describe_modules(vlm.model)))
     encoded, dropped = encode_all(examples, vlm.chat, settings.max_length)
     if not encoded:
-        raise RecordError(f"{layout.data_dir}: none of {len(examples)} samples can be learned from: {dropped[0]}")
+        where = "sources" if settings.sources else str(layout.data_dir)
+        raise RecordError(f"{where}: none of {len(examples)} samples can be learned from: {dropped[0]}")
     by_gradient = settings.method == "gradient"
     kept_out = _choose_held_out(encoded, training.watch) if by_gradient else []
     plan = _plan(settings, encoded, kept_out, processes.num_processes, seed_from(config.seed, stage, "order"))
@@ -96,10 +99,13 @@ def build_collator(ready: Prepared, speed: SpeedSettings, attention: str) -> Pad
     pad_token_id = int(processor.tokenizer.pad_token_id)
     if not speed.packing:
         return PaddingCollator(pictures, pad_token_id)
-    return PackingCollator(pictures, pad_token_id, speed.row_length if attention == "block_mask" else None)
+    if attention == "block_mask":
+        return PackingCollator(pictures, pad_token_id, speed.row_length)
+    is_short = attention == "segments" and shortens_last_layer(ready.vlm.model, speed)
+    return PackingCollator(pictures, pad_token_id, names_answer_places=is_short)
 
 
-def images_of(encoded: Sequence[EncodedExample], drawn: Sequence[int]) -> list[Path]:
+def images_of(encoded: Sequence[EncodedExample], drawn: Sequence[int]) -> list[ImageRef]:
     """Return the pictures of the drawn samples, each once."""
     return list(dict.fromkeys(path for index in sorted(set(drawn)) for path in encoded[index].images))
 
@@ -119,7 +125,10 @@ def _plan(
     settings: StageConfig, encoded: Sequence[EncodedExample], kept_out: Sequence[int], num_processes: int, seed: int
 ) -> StepPlan:
     taught = np.setdiff1d(np.arange(len(encoded)), np.array(kept_out, dtype=np.int64))
-    drawn = taught[draw_examples(len(taught), settings.num_samples, settings.num_epochs, seed)]
+    if settings.sources:
+        drawn = draw_from_sources(settings, np.array([example.source for example in encoded]), taught, seed)
+    else:
+        drawn = taught[draw_examples(len(taught), settings.num_samples, settings.num_epochs, seed)]
     lengths = [len(example.token_ids) for example in encoded]
     shape = StepShape(settings.batch_size, settings.gradient_accumulation, num_processes)
     return plan_steps(lengths, drawn, shape, seed, grouped=settings.group_by_length)
@@ -132,7 +141,7 @@ def _plan_held_out(plan: StepPlan, kept_out: Sequence[int]) -> StepPlan:
 
 
 def _fill(
-    cache: FeatureCache, images: list[Path], speed: SpeedSettings, processes: PartialState, tell: Progress
+    cache: FeatureCache, images: list[ImageRef], speed: SpeedSettings, processes: PartialState, tell: Progress
 ) -> None:
     """Compute what is missing, every process its part."""
     if speed.max_cache_gb is not None and processes.is_main_process:

@@ -28,12 +28,12 @@ from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write
 from stablellava.store.layout import RunLayout
 from stablellava.training.batching import padding_share
 from stablellava.training.collating import EncodedDataset
-from stablellava.training.data import delay_description, load_examples
-from stablellava.training.kernels import apply_kernels, choose_attention, implementation_of, use_attention
+from stablellava.training.kernels import apply_kernels, choose_attention, use_attention, use_kernels
 from stablellava.training.modules import describe_modules
 from stablellava.training.preparing import Prepared, build_collator, images_of, prepare_stage, starting_model
 from stablellava.training.processes import join_processes
 from stablellava.training.reporting import Progress, note_of_step, tell_nobody
+from stablellava.training.stage_data import load_stage_data
 from stablellava.training.stage_report import StageReport, claim_stage, find_report, identify_stage, report_path
 from stablellava.training.step_log import MeasureRow, RowLog, StepRow, read_step_log
 from stablellava.training.trainer import StageLogs, StageTrainer
@@ -61,10 +61,17 @@ def train_stage(
     tell = progress if progress is not None and processes.is_main_process else tell_nobody
     settings = config.training.align if stage == "align" else config.training.instruct
     _use_processor_well(config.training.num_threads)
-    examples = [
-        delay_description(example, settings.delayed_description_share)
-        for example in load_examples(layout.data_dir, settings.data)
-    ]
+    with processes.main_process_first():
+        # The first process checks the sources; the others find its report.
+        data = load_stage_data(
+            settings,
+            layout.data_dir,
+            layout.training_dir(stage),
+            config.training.check_images == "decode",
+            max(config.training.speed.num_workers, 1),
+            lambda source, done, total: tell("checking", done, total, source),
+        )
+    examples = data.examples
     identity = identify_stage(config, layout, stage, examples, processes.num_processes)
     finished = find_report(layout, stage, identity)
     if finished is not None:
@@ -114,7 +121,7 @@ def _take_steps(
         None if measure is None else lambda: _measure_undisturbed(ready.vlm, before, measure),
     )
     before = llava.model.language_model.config._attn_implementation
-    with use_attention(llava, implementation_of(attention) if training.speed.packing else None):
+    with use_kernels(llava, training.speed, attention):
         first = [ready.encoded[index] for index in ready.plan.batches()[0]]
         apply_kernels(loss_model, training.speed, collator(first))
         trainer.train_or_resume()

@@ -11,14 +11,15 @@ from stablellava.config.tree import SpeedSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.feature_cache import FeatureCache
-from stablellava.model.packed_attention import SEGMENTS, attend_within_segments
+from stablellava.model.packed_attention import attend_within_segments
 from stablellava.model.vlm import AnswerLoss
 from stablellava.training.collating import CachedPatches, DecodedPictures, PackingCollator, PaddingCollator
 from stablellava.training.data import TrainingExample
-from stablellava.training.kernels import apply_kernels, check_parity, choose_attention, use_attention
+from stablellava.training.kernels import apply_kernels, check_parity, choose_attention, use_kernels
 from stablellava.training.labels import EncodedExample, encode_example
 
 PAD = 2
+LAYOUTS = ["padded", "segments", "block_mask", "short", "pixels", "full head", "checkpointed", "checkpointed short"]
 TOTAL = torch.tensor(50)
 
 
@@ -66,7 +67,7 @@ def alone(vlm: Vlm, cache: FeatureCache, examples: list[EncodedExample]) -> torc
     return torch.stack(losses).sum()
 
 
-@pytest.mark.parametrize("layout", ["padded", "segments", "block_mask", "pixels", "full head", "checkpointed"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_loss_and_gradients_are_those_of_the_samples_alone(
     vlm: Vlm, cache: FeatureCache, examples: list[EncodedExample], layout: str
 ) -> None:
@@ -75,13 +76,21 @@ def test_loss_and_gradients_are_those_of_the_samples_alone(
     pictures = CachedPatches(cache)
     if layout == "pixels":
         pictures = DecodedPictures(vlm.processor.image_processor, 64)
-    collator = PackingCollator(pictures, PAD, row_length=90 if layout == "block_mask" else None)
+    attention, is_short = "block_mask" if layout == "block_mask" else "segments", "short" in layout
+    speed = SpeedSettings(
+        packing=layout != "padded",
+        short_last_layer=is_short,
+        answers_only=layout != "full head",
+        gradient_checkpointing="checkpointed" in layout,
+    )
+    row_length = 90 if layout == "block_mask" else None
+    collator = PackingCollator(pictures, PAD, row_length, names_answer_places=is_short)
     if layout == "padded":
         collator = PaddingCollator(pictures, PAD)
-    loss = AnswerLoss(vlm.model, answers_only=layout != "full head")
-    apply_kernels(loss, SpeedSettings(gradient_checkpointing=layout == "checkpointed"), {})
+    loss = AnswerLoss(vlm.model, answers_only=speed.answers_only)
     vlm.model.train()
-    with use_attention(vlm.model, SEGMENTS if layout not in ("padded", "block_mask") else None):
+    with use_kernels(vlm.model, speed, attention):
+        apply_kernels(loss, speed, {})
         found = loss(**collator(examples), num_supervised=TOTAL)
         got = gradients_of(vlm, found)
     assert found.item() == pytest.approx(expected.item(), abs=1e-5)
@@ -90,16 +99,17 @@ def test_loss_and_gradients_are_those_of_the_samples_alone(
         assert torch.allclose(got[name], gradient, atol=2e-5, rtol=1e-3), name
 
 
-@pytest.mark.parametrize("row_length", [None, 200])
+@pytest.mark.parametrize("attention", ["segments", "block_mask"])
 def test_what_one_packed_sample_says_does_not_reach_another(
-    vlm: Vlm, cache: FeatureCache, examples: list[EncodedExample], row_length: int | None
+    vlm: Vlm, cache: FeatureCache, examples: list[EncodedExample], attention: str
 ) -> None:
-    collator = PackingCollator(CachedPatches(cache), PAD, row_length)
+    is_short = attention == "segments"
+    collator = PackingCollator(CachedPatches(cache), PAD, None if is_short else 200, names_answer_places=is_short)
     others = [examples[0], examples[2], examples[3]]
     chatter = EncodedExample("chatter", examples[1].token_ids.copy(), examples[1].labels * 0 - 100, ())
     changed = EncodedExample("changed", (chatter.token_ids * 7) % 200 + 3, chatter.labels, ())
     losses = []
-    with torch.no_grad(), use_attention(vlm.model, None if row_length else SEGMENTS):
+    with torch.no_grad(), use_kernels(vlm.model, SpeedSettings(), attention):
         for guest in (chatter, changed):
             batch = collator([others[0], guest, *others[1:]])
             losses.append(AnswerLoss(vlm.model)(**batch, num_supervised=TOTAL).item())
@@ -111,8 +121,8 @@ def test_a_batch_without_samples_or_pictures_runs_every_part_and_teaches_nothing
     vlm: Vlm, cache: FeatureCache, with_pixels: bool
 ) -> None:
     pictures = DecodedPictures(vlm.processor.image_processor, 64) if with_pixels else CachedPatches(cache)
-    batch = PackingCollator(pictures, PAD)([])
-    with use_attention(vlm.model, SEGMENTS):
+    batch = PackingCollator(pictures, PAD, names_answer_places=True)([])
+    with use_kernels(vlm.model, SpeedSettings(), "segments"):
         loss = AnswerLoss(vlm.model)(**batch, num_supervised=TOTAL)
     gradients = gradients_of(vlm, loss)
     trained = {name for name, parameter in vlm.model.named_parameters() if parameter.requires_grad}
