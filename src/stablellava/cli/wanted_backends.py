@@ -1,13 +1,13 @@
 """Which backends a check is about: those of the settings, or those named on the command line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.backends.checking import kinds_of
-from stablellava.config.tree import RunConfig
+from stablellava.config.tree import BackendSettings, RunConfig, Settings
 from stablellava.core.errors import ConfigError
 from stablellava.core.suggesting import suggest_name
 from stablellava.store.assets import ASSETS, asset_path
@@ -16,9 +16,9 @@ Wanted = tuple[Kind, str, Mapping[str, Any]]
 
 
 def configured_backends(settings: RunConfig) -> list[Wanted]:
-    """Return the writer or chat model and the painter of the settings."""
-    wanted = [settings.synthesis.writer, settings.synthesis.painter]
-    return [entry for one in wanted if one for entry in _resolve(one.backend, one.options)]
+    """Return every backend that the settings name, each once."""
+    wanted = [entry for one in _find_settings(settings) for entry in _resolve(one.backend, one.options)]
+    return [entry for index, entry in enumerate(wanted) if entry not in wanted[:index]]
 
 
 def named_backends(words: Sequence[str]) -> list[Wanted]:
@@ -36,6 +36,15 @@ def named_backends(words: Sequence[str]) -> list[Wanted]:
         else:
             named[-1][1][name] = yaml.safe_load(value)
     return [entry for name, options in named for entry in _resolve(name, options)]
+
+
+def _find_settings(settings: Settings) -> Iterator[BackendSettings]:
+    if isinstance(settings, BackendSettings):
+        yield settings
+        return
+    for _, value in settings:
+        if isinstance(value, Settings):
+            yield from _find_settings(value)
 
 
 def _resolve(wanted: str, options: Mapping[str, Any]) -> list[Wanted]:
