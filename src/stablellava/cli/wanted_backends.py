@@ -7,10 +7,11 @@ import yaml
 
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.backends.checking import kinds_of
-from stablellava.config.tree import BackendSettings, RunConfig, Settings
+from stablellava.config.base import BackendSettings, Settings
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.suggesting import suggest_name
-from stablellava.store.assets import ASSETS, asset_path
+from stablellava.synthesis.chat_drafting.room import resolve_model
 
 Wanted = tuple[Kind, str, Mapping[str, Any]]
 
@@ -55,6 +56,4 @@ def _resolve(wanted: str, options: Mapping[str, Any]) -> list[Wanted]:
     if not kinds:
         names = {key.partition(".")[2] for key in list_backends()}
         raise ConfigError(f"no backend named {wanted!r}. {suggest_name(name, names)}")
-    model = options.get("model")
-    resolved = {**options, "model": str(asset_path(model))} if model in ASSETS else options
-    return [(found, name, resolved) for found in kinds]
+    return [(found, name, resolve_model(options)) for found in kinds]
