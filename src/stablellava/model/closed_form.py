@@ -18,7 +18,6 @@ Departs: 2308.10253v1 trains the projector by gradient steps; this is an option 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -28,6 +27,7 @@ from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm, has_linear_projector
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.tower_efficientnet import NUM_CLASSES, NUM_FEATURES, EfficientNetLiteTower
+from stablellava.store.image_refs import ImageRef
 
 CHUNK = 128
 RELU6_MAX = 6.0
@@ -45,7 +45,7 @@ class ClosedFormResult:
 
 
 def solve_projector(
-    vlm: Vlm, cache: FeatureCache, pictures: Sequence[tuple[Path, str]], settings: ClosedFormSettings, seed: int
+    vlm: Vlm, cache: FeatureCache, pictures: Sequence[tuple[ImageRef, str]], settings: ClosedFormSettings, seed: int
 ) -> ClosedFormResult:
     """Set the model's projector from pictures (computed in the cache) with the phrase each one shows.
 

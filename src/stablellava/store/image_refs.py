@@ -30,7 +30,7 @@ def load_rgb(image: ImageRef) -> Image.Image:
 
     Raises: PictureRefused (a RecordError) if it is missing, broken or has more than MAX_PIXELS pixels.
     """
-    return decode_rgb(_bytes_of(image), f"image {image}")
+    return decode_rgb(read_encoded(image), f"image {image}")
 
 
 def decode_rgb(data: bytes, where: str) -> Image.Image:
@@ -49,7 +49,7 @@ def decode_rgb(data: bytes, where: str) -> Image.Image:
         raise PictureRefused("image_too_large", f"{where}: too large to decode: {exc}") from exc
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as exc:
         reason = "image_truncated" if "trunc" in str(exc).lower() else "image_unreadable"
-        raise PictureRefused(reason, f"{where}: not a whole picture ({', '.join(READ_FORMATS)}): {exc}") from exc
+        raise PictureRefused(reason, f"{where} cannot be read as {', '.join(READ_FORMATS)}: {exc}") from exc
 
 
 def _to_rgb(opened: Image.Image) -> Image.Image:
@@ -63,10 +63,14 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
     return opened.convert("RGB")
 
 
-def _bytes_of(image: ImageRef) -> bytes:
+def read_encoded(image: ImageRef) -> bytes:
+    """Return the picture's bytes as they are stored.
+
+    Raises: PictureRefused ("image_missing", "image_unreadable").
+    """
     try:
         return image.read_bytes()
     except FileNotFoundError as exc:
-        raise PictureRefused("image_missing", f"image {image} is not there any more") from exc
+        raise PictureRefused("image_missing", f"image {image} cannot be read: it is not there any more") from exc
     except OSError as exc:
         raise PictureRefused("image_unreadable", f"image {image} cannot be read: {exc.strerror}") from exc

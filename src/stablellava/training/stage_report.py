@@ -57,12 +57,14 @@ def identify_stage(
 
     Raises: RecordError if instruct has no model to start from.
     """
-    data = [
-        [example.example_id, [path.name for path in example.images], [turn.model_dump() for turn in example.turns]]
-        for example in examples
-    ]
+    data = [_identify_example(example) for example in examples]
     together = [num_processes] if num_processes > 1 else []
     return hash_id(stage_fingerprint(config, stage), hash_id(data), _hash_start(layout, stage), *together)
+
+
+def _identify_example(example: TrainingExample) -> str:
+    names, turns = [image.name for image in example.images], [turn.model_dump() for turn in example.turns]
+    return hash_id(example.example_id, names, turns, example.system, example.source)
 
 
 def find_report(layout: RunLayout, stage: StageName, identity: str) -> StageReport | None:

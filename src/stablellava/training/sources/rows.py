@@ -25,6 +25,9 @@ class RowRefused(RecordError):
         self.reason = reason
         self.value = shorten(value)
 
+    def __reduce__(self) -> tuple[type["RowRefused"], tuple[str, str, str]]:
+        return RowRefused, (self.reason, str(self), self.value)
+
 
 class BadRow(Record):
     """A row that is left out, and why."""
