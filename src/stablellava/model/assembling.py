@@ -147,7 +147,22 @@ def load_tower(settings: ModelSettings) -> Tower:
 
 
 def load_vlm(folder: Path) -> Vlm:
-    """Return a saved LLaVA in float32.
+    """Return a saved LLaVA of ours in float32.
+
+    Raises: RecordError if the folder holds none, or one whose chat template is not ours.
+    """
+    model, processor = read_checkpoint(folder)
+    template = recognise_template(str(processor.chat_template), processor.tokenizer)
+    if template is None:
+        known = ", ".join((*CHAT_TEMPLATES, OWN_TEMPLATE))
+        raise RecordError(f"{folder}: its chat template is none of {known}")
+    return Vlm(model, processor, Chat(processor.tokenizer, template, model.config.image_seq_length))
+
+
+def read_checkpoint(
+    folder: Path, dtype: torch.dtype = torch.float32
+) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    """Return any LLaVA in the Hugging Face form, with its processor.
 
     Raises: RecordError if the folder holds none.
     """
@@ -155,15 +170,11 @@ def load_vlm(folder: Path) -> Vlm:
         raise RecordError(f"{folder} is not a model's folder: it has no config.json. Train a stage first")
     with without_progress_bars():
         try:
-            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, local_files_only=True)
             processor = LlavaProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as exc:
             raise RecordError(f"{folder} cannot be loaded as a LLaVA: {exc}") from exc
-    template = recognise_template(str(processor.chat_template), processor.tokenizer)
-    if template is None:
-        known = ", ".join((*CHAT_TEMPLATES, OWN_TEMPLATE))
-        raise RecordError(f"{folder}: its chat template is none of {known}")
-    return Vlm(model, processor, Chat(processor.tokenizer, template, model.config.image_seq_length))
+    return model, processor
 
 
 def hash_weights(folder: Path) -> str:

@@ -1,3 +1,5 @@
+import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -5,12 +7,17 @@ import torch
 from PIL import Image
 
 import tiny_vlm
-from stablellava.backends.protocols import Answerer
+from stablellava.backends.protocols import StreamingAnswerer
 from stablellava.core.draft import Turn
 from stablellava.core.errors import ConfigError, RecordError
+from stablellava.core.ids import hash_id
 from stablellava.core.score import EvalItem
+from stablellava.evaluation.benchmarks.base import LossAnswerer
 from stablellava.model.answering import LocalAnswerer
 from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.feature_cache import FeatureCache
+from stablellava.model.generating import GreedyDecoder, Prompt
+from stablellava.model.prompting import load_checkpoint
 
 QUESTIONS = ("Which color?", "What is it, and where would you say that it stands?", "Why?", "Really, is it so?")
 
@@ -71,20 +78,98 @@ def test_each_row_stops_at_the_token_that_closes_its_answer(
     checkpoint: Path, items: tuple[Path, list[EvalItem]]
 ) -> None:
     folder, asked = items
-    answerer = LocalAnswerer(checkpoint, max_new_tokens=12)
-    prompts = [answer.prompt for answer in answerer.answer(asked, str(folder))]
+    prompts = [answer.prompt for answer in LocalAnswerer(checkpoint, max_new_tokens=12).answer(asked, str(folder))]
     vlm = load_vlm(checkpoint)
     whole = [generate_with_the_library(vlm, item, folder, text) for item, text in zip(asked, prompts, strict=True)]
     stop = whole[0][4]
-    answerer._vlm.chat.stop_token_id = stop
-    expected = [ids.index(stop) if stop in ids else 12 for ids in whole]
-    assert [answer.num_tokens for answer in answerer.answer(asked, str(folder))] == expected
-    assert len(set(expected)) > 1
+    loaded = dataclasses.replace(load_checkpoint(checkpoint), stop_token_ids=frozenset({stop}))
+    features = FeatureCache(None, loaded.model, loaded.image_processor)
+    features.compute(folder / name for item in asked for name in item.images)
+    turns = [[Turn(speaker="user", text=item.question, images=tuple(range(len(item.images))))] for item in asked]
+    batch = [
+        Prompt(tuple(loaded.prompter.prompt(turn)), tuple(folder / name for name in item.images))
+        for turn, item in zip(turns, asked, strict=True)
+    ]
+    expected = [ids[: ids.index(stop)] if stop in ids else ids for ids in whole]
+    assert GreedyDecoder(loaded, features, max_new_tokens=12).generate(batch) == expected
+    assert len(set(map(len, expected))) > 1
+
+
+@pytest.fixture(scope="module")
+def many_items(items: tuple[Path, list[EvalItem]]) -> list[EvalItem]:
+    """200 questions about few pictures and pairs of them, so that most share a beginning with others."""
+    folder, _ = items
+    names = sorted(path.name for path in folder.iterdir())
+    shown = [*((name,) for name in names), *itertools.permutations(names, 2), ()]
+    words = ("Which color", "And what", "Why", "Is it so that this", "Tell me how")
+    return [
+        EvalItem(
+            item_id=f"q{i}",
+            capability="color",
+            images=shown[i % len(shown)],
+            question=f"{words[i % len(words)]} {'really ' * (i % 7)}{i}?",
+            accepted=("red",),
+        )
+        for i in range(200)
+    ]
+
+
+def test_answers_are_the_same_at_any_batch_size_and_in_any_order(
+    checkpoint: Path, items: tuple[Path, list[EvalItem]], many_items: list[EvalItem]
+) -> None:
+    folder, _ = items
+    features = folder.parent / "features"
+    answered = {}
+    for batch_size in (1, 3, 8):
+        answerer = LocalAnswerer(checkpoint, max_new_tokens=6, batch_size=batch_size, feature_dir=features)
+        answered[batch_size] = answerer.answer(many_items, str(folder))
+    shuffled = sorted(many_items, key=lambda item: hash_id("order", item.item_id))
+    answerer = LocalAnswerer(checkpoint, max_new_tokens=6, batch_size=8, feature_dir=features)
+    in_any_order = {answer.item_id: answer for answer in answerer.answer_each(shuffled, str(folder))}
+    assert answered[1] == answered[3] == answered[8] == [in_any_order[item.item_id] for item in many_items]
+    assert len({answer.text for answer in answered[1]}) > 20
+
+
+def test_tokens_that_are_equally_likely_are_decided_alone_and_the_same_in_any_batch(
+    tmp_path: Path, checkpoint: Path, items: tuple[Path, list[EvalItem]], many_items: list[EvalItem]
+) -> None:
+    vlm = load_vlm(checkpoint)
+    with torch.no_grad():
+        embeddings = vlm.model.get_input_embeddings().weight
+        # Every second token is a twin of the one before it: each choice is between two that are exactly equal.
+        embeddings[4::2] = embeddings[3:-1:2][: len(embeddings[4::2])]
+    vlm.save(tmp_path / "twins")
+    folder, _ = items
+    answerers = [LocalAnswerer(tmp_path / "twins", max_new_tokens=4, batch_size=size) for size in (1, 16)]
+    one_by_one, together = (answerer.answer(many_items[:40], str(folder)) for answerer in answerers)
+    assert one_by_one == together
+    assert answerers[1].num_settled > 40
+
+
+def test_losses_of_options_are_the_librarys(
+    checkpoint: Path, items: tuple[Path, list[EvalItem]], many_items: list[EvalItem]
+) -> None:
+    folder, _ = items
+    item, options = many_items[1], ("red", "a green square", "it")
+    answerer = LocalAnswerer(checkpoint)
+    assert isinstance(answerer, LossAnswerer)
+    (losses,) = answerer.option_losses([item], [options], str(folder))
+    vlm = load_vlm(checkpoint)
+    turn = Turn(speaker="user", text=item.question, images=tuple(range(len(item.images))))
+    text = vlm.chat.prompt_text([turn])
+    images = [Image.open(folder / name) for name in item.images]
+    for option, loss in zip(options, losses, strict=True):
+        inputs = vlm.processor(images=images, text=text + option, return_tensors="pt")
+        labels = inputs["input_ids"].clone()
+        labels[:, : len(vlm.chat.prompt([turn]))] = -100
+        assert loss == pytest.approx(vlm.model(**inputs, labels=labels).loss.item(), abs=1e-4)
+    alone = answerer.option_losses([many_items[5], item], [options, options], str(folder))[1]
+    assert alone == losses
 
 
 def test_it_is_an_answerer_whose_fingerprint_follows_weights_and_options(checkpoint: Path) -> None:
     first, again, longer = (LocalAnswerer(checkpoint, max_new_tokens=n) for n in (4, 4, 5))
-    assert isinstance(first, Answerer)
+    assert isinstance(first, StreamingAnswerer)
     assert first.fingerprint == again.fingerprint != longer.fingerprint
 
 
