@@ -3,6 +3,7 @@
 import math
 
 from stablellava.backends.catalog import Kind, list_backends
+from stablellava.backends.keys import refuse_keys
 from stablellava.capabilities import list_capabilities, load_capability
 from stablellava.config.base import BackendSettings
 from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint
@@ -82,7 +83,7 @@ def make_plan(config: RunConfig) -> RunPlan:
 
 
 def check_names(config: RunConfig) -> None:
-    """Raise ConfigError for a capability or backend that does not exist, or a capability named twice."""
+    """Raise ConfigError for a capability or backend that does not exist, a capability named twice, or a key."""
     known = list_capabilities()
     chosen = config.synthesis.capabilities
     for name in chosen:
@@ -99,6 +100,7 @@ def check_names(config: RunConfig) -> None:
 
 
 def _check_backend(kind: Kind, settings: BackendSettings, taken: tuple[Kind, ...]) -> None:
+    refuse_keys(settings.options)  # before the settings are printed, or written into the run
     names = [key.partition(".")[2] for key in list_backends() if key.partition(".")[0] in taken]
     if settings.backend not in names:
         raise ConfigError(

@@ -98,3 +98,19 @@ def test_a_wrong_pruning_is_the_users_mistake(invoke: Invoke, options: tuple[str
 
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["plan", "synthesize"])
+def test_a_key_in_the_settings_is_refused_before_it_is_written_anywhere(
+    invoke: Invoke, tmp_path: Path, verb: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("synthesis: {writer: {backend: openai, options: {model: m, api_key: sk-1234567890abcdef}}}\n")
+
+    result = invoke(verb, "--config", path)
+
+    assert result.exit_code == 2
+    assert "holds a key" in result.stderr
+    assert "1234567890abcdef" not in result.output
+    path.unlink()
+    assert not any(b"1234567890abcdef" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())

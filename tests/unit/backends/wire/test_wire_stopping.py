@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fault_server import Fault, FaultServer
+from fault_server import Fault, FaultServer, serve
 from stablellava.backends.catalog import build_backend
 from stablellava.core.chat import ChatMessage, ChatReply, ChatRequest
 from stablellava.core.errors import BackendFailed, BackendMissing, ConfigError
@@ -70,6 +70,25 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
     with pytest.raises(BackendFailed, match=f"nothing answers at http://127.0.0.1:{port}/v1 .Connection refused."):
         ask_many(f"http://127.0.0.1:{port}/v1", 3)
+
+
+def test_a_server_that_goes_away_in_mid_run_is_named() -> None:
+    async def run() -> None:
+        request = ChatRequest(request_id="1", messages=(ChatMessage(role="user", text="hello"),))
+        with serve(FaultServer()) as server:
+            chat = build_backend(
+                "chat", "openai", {"model": "m", "base_url": server.base_url, "unreachable_seconds": 0.4}
+            )
+            assert isinstance(await chat.ask(request), ChatReply)
+        try:
+            await chat.ask(request)
+        finally:
+            await chat.close()
+
+    started = time.monotonic()
+    with pytest.raises(BackendFailed, match="nothing answers at"):
+        asyncio.run(run())
+    assert 0.4 <= time.monotonic() - started < 5
 
 
 def test_a_server_that_only_fails_later_is_given_the_patience_that_was_asked_for(server: FaultServer) -> None:

@@ -5,6 +5,7 @@ import base64
 import binascii
 import io
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class WirePainter:
         self._takes_format = not model.startswith("gpt-image")
         self._cache = ResponseCache(Path(cache_file).expanduser()) if cache_file else None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._finalizer: weakref.finalize[[Wire, asyncio.AbstractEventLoop], WirePainter] | None = None
 
     def paint(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
         """Return one result per job; all are asked for at once.
@@ -74,9 +76,8 @@ class WirePainter:
 
     def close(self) -> None:
         """Close the connections and the cache."""
-        if self._loop:
-            asyncio.run_coroutine_threadsafe(self.wire.close(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._finalizer:
+            self._finalizer()
             self._loop = None
         if self._cache:
             self._cache.close()
@@ -130,6 +131,8 @@ class WirePainter:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=_run_loop, args=(self._loop,), name="openai-images", daemon=True).start()
+            # The protocol of painters has no end; the connections are closed with the object or the process.
+            self._finalizer = weakref.finalize(self, _stop_loop, self.wire, self._loop)
         return self._loop
 
 
@@ -138,6 +141,11 @@ def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
     finally:
         loop.close()
+
+
+def _stop_loop(wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.run_coroutine_threadsafe(wire.close(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
 
 
 def _read_image(payload: dict[str, Any]) -> bytes | None:
