@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stablellava.core.errors import RecordError
-from stablellava.core.score import ItemScore, TaskItem
+from stablellava.core.score import TaskItem
 from stablellava.evaluation.benchmarks.ai2d_diagrams import draw_labels
 from stablellava.evaluation.benchmarks.base import (
     Answered,
@@ -19,7 +19,7 @@ from stablellava.evaluation.benchmarks.base import (
     Task,
     ask_choice,
     cluster_of,
-    no_answer,
+    score_each,
 )
 from stablellava.evaluation.benchmarks.pictures import Base64Picture, ParquetPicture, PictureSource
 from stablellava.evaluation.benchmarks.rows import Row, RowError, show
@@ -125,8 +125,8 @@ def _take_picture(row: Row) -> PictureSource:
 
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
-    official = [_score_one(entry, is_lmms=True) for entry in answered]
-    rules = [_score_one(entry, is_lmms=False) for entry in answered]
+    official = score_each(answered, lambda i, text: score_ai2d(i.item_id, text, i.reference[0], i.options))
+    rules = score_each(answered, lambda i, text: score_ai2d_rules(i.item_id, text, i.reference[0], i.options))
     grouped, by_rules = (
         [
             GroupedScore(score, (entry.item.group,) if entry.item.group else (), cluster_of(entry.item))
@@ -136,13 +136,6 @@ def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
     )
     reports = (*report_means(name, grouped), report_means(f"{name}/vlmevalkit-rules", by_rules)[0])
     return Scored(tuple(official), reports)
-
-
-def _score_one(answered: Answered, *, is_lmms: bool) -> ItemScore:
-    if answered.text is None:
-        return no_answer(answered)
-    item, score = answered.item, score_ai2d if is_lmms else score_ai2d_rules
-    return score(item.item_id, answered.text, item.reference[0], item.options)
 
 
 TASK = Task(

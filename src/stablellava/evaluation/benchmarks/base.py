@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from stablellava.core.errors import RecordError
 from stablellava.core.score import EvalItem, ItemScore, Judgement, TaskItem, TaskReport
-from stablellava.evaluation.benchmarks.pictures import PictureSource
+from stablellava.evaluation.benchmarks.pictures import PictureSource, find_picture
 from stablellava.evaluation.benchmarks.rows import Row
 
 SHORT_ANSWER = "Answer the question using a single word or phrase."
@@ -186,6 +187,22 @@ def ask_choice(question: str, options: Mapping[str, str], hint: str = "") -> str
 def ask_short(question: str, *between: str) -> str:
     """Return LLaVA-1.5's short-answer prompt: question, lines between, the single-word instruction."""
     return "\n".join([question, *between, SHORT_ANSWER])
+
+
+def locate_picture(row: Row, column: str, source: Source, folders: Sequence[Path], name: str = "") -> Path:
+    """Return the picture that a cell names (or ``name``), below --images if given, else below one of the folders.
+
+    Raises: RowError saying where it was looked for.
+    """
+    try:
+        return find_picture(name or row.text(column), [source.images_dir] if source.images_dir else folders)
+    except RecordError as exc:
+        raise row.error(column, str(exc)) from exc
+
+
+def score_each(answered: Sequence[Answered], score: Callable[[TaskItem, str], ItemScore]) -> list[ItemScore]:
+    """Return the score of every answer; what was not answered is unscored."""
+    return [no_answer(entry) if entry.text is None else score(entry.item, entry.text) for entry in answered]
 
 
 def cluster_of(item: TaskItem) -> str:

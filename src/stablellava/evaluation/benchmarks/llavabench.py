@@ -3,11 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
-from stablellava.evaluation.benchmarks.base import Answered, JudgeRequest, Scored, Source, SourceItem, Task
+from stablellava.evaluation.benchmarks.base import (
+    Answered,
+    JudgeRequest,
+    Scored,
+    Source,
+    SourceItem,
+    Task,
+    locate_picture,
+)
 from stablellava.evaluation.benchmarks.mmvet import NO_JUDGE
-from stablellava.evaluation.benchmarks.pictures import find_picture
 from stablellava.evaluation.benchmarks.rows import Row, show
 from stablellava.evaluation.benchmarks.tables import read_json_lines
 from stablellava.evaluation.official.llavabench import Review, parse_score, report_llavabench, score_review
@@ -34,11 +40,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
             key = "image" if column == "caption" else "question_id"
             raise row.error(key, f"{show(row.cells.get(key))} stands in no row of {file}; add it there")
     root = row.path.parent
-    folders = [source.images_dir] if source.images_dir else [root / "images", root]
-    try:
-        picture = find_picture(image, folders)
-    except RecordError as exc:
-        raise row.error("image", str(exc)) from exc
+    picture = locate_picture(row, "image", source, [root / "images", root])
     item = TaskItem(
         item_id=row.text("question_id"),
         form="free",

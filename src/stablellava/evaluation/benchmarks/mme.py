@@ -1,6 +1,7 @@
 """MME: two yes/no questions an image, 14 subtasks."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from stablellava.core.errors import RecordError
@@ -13,8 +14,9 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_short,
+    locate_picture,
 )
-from stablellava.evaluation.benchmarks.pictures import Base64Picture, ParquetPicture, PictureSource, find_picture
+from stablellava.evaluation.benchmarks.pictures import Base64Picture, ParquetPicture, PictureSource
 from stablellava.evaluation.benchmarks.rows import Row
 from stablellava.evaluation.benchmarks.tables import read_records
 from stablellava.evaluation.official.mme import COGNITION, PERCEPTION, Question, report_mme, score_question
@@ -87,12 +89,8 @@ def _find_picture(row: Row, subtask: str, source: Source) -> tuple[str, PictureS
     if not row.cells.get("is_text"):
         return row.optional("image_path", "index"), Base64Picture(row.text("image"))
     root = source.images_dir or source.path
-    name = row.text("image")
     folders = [root / subtask / "images", root / subtask]
-    try:
-        path = find_picture(name, folders)
-    except RecordError as exc:
-        raise row.error("image", str(exc)) from exc
+    path = locate_picture(row, "image", replace(source, images_dir=None), folders)
     return path.name, path
 
 

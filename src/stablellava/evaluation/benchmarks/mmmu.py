@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
@@ -16,8 +15,9 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     format_options,
+    locate_picture,
 )
-from stablellava.evaluation.benchmarks.pictures import Base64Picture, ParquetPicture, PictureSource, find_picture
+from stablellava.evaluation.benchmarks.pictures import Base64Picture, ParquetPicture, PictureSource
 from stablellava.evaluation.benchmarks.rows import Row, show
 from stablellava.evaluation.benchmarks.tables import read_records
 from stablellava.evaluation.official.mmmu import MULTIPLE_CHOICE, Question, report_mmmu, score_mmmu, subject_of
@@ -110,11 +110,7 @@ def _list_pictures(row: Row, source: Source, text: str) -> list[tuple[str, Pictu
 def _find(row: Row, column: str, cell: str, source: Source) -> PictureSource:
     if len(cell) > _MAX_PATH:
         return Base64Picture(cell)
-    folders: list[Path] = [source.images_dir] if source.images_dir else [row.path.parent, row.path.parent / "images"]
-    try:
-        return find_picture(cell, folders)
-    except RecordError as exc:
-        raise row.error(column, str(exc)) from exc
+    return locate_picture(row, column, source, [row.path.parent, row.path.parent / "images"])
 
 
 def _write_prompt(question: str, options: dict[str, str]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from stablellava.core.errors import RecordError
 from stablellava.core.score import ItemScore, TaskItem
 from stablellava.evaluation.benchmarks.base import (
     Answered,
@@ -12,9 +11,9 @@ from stablellava.evaluation.benchmarks.base import (
     Source,
     SourceItem,
     Task,
+    locate_picture,
     no_answer,
 )
-from stablellava.evaluation.benchmarks.pictures import find_picture
 from stablellava.evaluation.benchmarks.rows import Row
 from stablellava.evaluation.benchmarks.tables import as_object, build_row, read_json
 from stablellava.evaluation.official.mmvet import CAPABILITIES, Grade, integration_of, parse_score, score_mmvet
@@ -36,11 +35,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     if unknown or not capabilities:
         raise row.error("capability", f"got {list(capabilities)}; some of {', '.join(CAPABILITIES)} are needed")
     root = row.path.parent
-    folders = [source.images_dir] if source.images_dir else [root / "images", root]
-    try:
-        picture = find_picture(row.text("imagename"), folders)
-    except RecordError as exc:
-        raise row.error("imagename", str(exc)) from exc
+    picture = locate_picture(row, "imagename", source, [root / "images", root])
     item = TaskItem(
         item_id=row.text("id"),
         form="free",

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
-from stablellava.evaluation.benchmarks.base import Answered, Scored, Source, SourceItem, Task, ask_short
-from stablellava.evaluation.benchmarks.pictures import find_picture
+from stablellava.evaluation.benchmarks.base import Answered, Scored, Source, SourceItem, Task, ask_short, locate_picture
 from stablellava.evaluation.benchmarks.rows import Row
 from stablellava.evaluation.benchmarks.tables import read_json_lines
 from stablellava.evaluation.official.pope import Question, report_pope, score_question
@@ -30,11 +29,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     split, question_id = row.text("category"), row.text("question_id")
     label = row.one_of("label", ("yes", "no"))
     root = row.path.parent
-    folders = [source.images_dir] if source.images_dir else [root, root / "val2014", root / "images"]
-    try:
-        picture = find_picture(row.text("image"), folders)
-    except RecordError as exc:
-        raise row.error("image", str(exc)) from exc
+    picture = locate_picture(row, "image", source, [root, root / "val2014", root / "images"])
     item = TaskItem(
         item_id=f"{split}/{question_id}",
         form="yes_no",

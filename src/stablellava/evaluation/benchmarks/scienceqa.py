@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
 from stablellava.evaluation.benchmarks.base import (
     Answered,
@@ -12,9 +11,9 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_choice,
+    locate_picture,
     no_answer,
 )
-from stablellava.evaluation.benchmarks.pictures import find_picture
 from stablellava.evaluation.benchmarks.rows import Row
 from stablellava.evaluation.benchmarks.tables import as_object, build_row, read_json
 from stablellava.evaluation.official.scienceqa import (
@@ -63,11 +62,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
         return (SourceItem(item, row),)
     root = row.path.parent
     nested = [root / "images" / "test", root / "test", root.parent / "images" / "test", root / "images"]
-    folders = [source.images_dir] if source.images_dir else nested
-    try:
-        return (SourceItem(item, row, (find_picture(f"{pid}/{image}", folders),)),)
-    except RecordError as exc:
-        raise row.error("image", str(exc)) from exc
+    return (SourceItem(item, row, (locate_picture(row, "image", source, nested, name=f"{pid}/{image}"),)),)
 
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:

@@ -1,6 +1,7 @@
 """SEED-Bench: four options, 12 dimensions, images and videos; by generated letter or by likelihood."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import orjson
 
@@ -13,10 +14,10 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_choice,
+    locate_picture,
     no_answer,
 )
-from stablellava.evaluation.benchmarks.pictures import find_picture
-from stablellava.evaluation.benchmarks.rows import Row, is_missing, show
+from stablellava.evaluation.benchmarks.rows import Row, RowError, is_missing, show
 from stablellava.evaluation.benchmarks.tables import list_rows, read_json
 from stablellava.evaluation.official.seedbench import (
     LETTERS,
@@ -57,21 +58,23 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
         group=QUESTION_TYPES[type_id],
         fields={"question_type_id": str(type_id), "data_type": data_type},
     )
-    names = [row.text("data_id")] if data_type == "image" else [item.item_id, row.text("data_id")]
+    return (SourceItem(item, row, (_find(row, item.item_id, data_type, source),), "data_id"),)
+
+
+def _find(row: Row, question_id: str, data_type: str, source: Source) -> Path:
+    """Return the image, or the frame of a video, which stands under the question's id or the video's own name."""
     root = row.path.parent
-    folders = [source.images_dir] if source.images_dir else [root, root / f"SEED-Bench-{data_type}"]
-    if data_type == "video" and not source.images_dir:
-        folders.append(root / "SEED-Bench-video-image")
-    for name in names[:-1]:
-        try:
-            return (SourceItem(item, row, (find_picture(name, folders),), "question_id"),)
-        except RecordError:
-            continue
+    if data_type == "image":
+        return locate_picture(row, "data_id", source, [root / "SEED-Bench-image", root])
+    folders = [root / "SEED-Bench-video-image", root / "SEED-Bench-video", root]
     try:
-        return (SourceItem(item, row, (find_picture(names[-1], folders),), "data_id"),)
-    except RecordError as exc:
-        help_ = f"; a video needs its middle frame as {item.item_id}.png, or use --variant llava-image"
-        raise row.error("data_id", f"{exc}{help_ if data_type == 'video' else ''}") from exc
+        return locate_picture(row, "data_id", source, folders, name=question_id)
+    except RowError:
+        try:
+            return locate_picture(row, "data_id", source, folders)
+        except RowError as exc:
+            hint = f"a video needs its middle frame as {question_id}.png, or use --variant llava-image"
+            raise RowError(f"{exc}; {hint}") from exc
 
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:

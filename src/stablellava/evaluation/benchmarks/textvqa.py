@@ -17,9 +17,11 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_short,
-    no_answer,
+    cluster_of,
+    locate_picture,
+    score_each,
 )
-from stablellava.evaluation.benchmarks.pictures import ParquetPicture, PictureSource, find_picture
+from stablellava.evaluation.benchmarks.pictures import ParquetPicture, PictureSource
 from stablellava.evaluation.benchmarks.rows import Row, show
 from stablellava.evaluation.benchmarks.tables import list_rows, read_json, read_json_lines, read_parquet
 from stablellava.evaluation.benchmarks.vizwiz import read_annotations
@@ -79,7 +81,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
         fields={"image_id": image_id},
         also_known_as=(image_id,),
     )
-    return (SourceItem(item, row, (_find(row, image_id, source),), "image_id"),)
+    return (SourceItem(item, row, (_find(row, source),), "image_id"),)
 
 
 def _read_ocr_line(row: Row) -> str:
@@ -95,30 +97,22 @@ def _read_ocr_line(row: Row) -> str:
     return _OCR_LEAD + ", ".join(map(str, tokens))
 
 
-def _find(row: Row, image_id: str, source: Source) -> PictureSource:
+def _find(row: Row, source: Source) -> PictureSource:
     cell = row.cells.get("image")
     if isinstance(cell, ParquetPicture):
         return cell
     root = row.path.parent
-    folders = [source.images_dir] if source.images_dir else [root / "train_images", root, root / "images"]
-    try:
-        return find_picture(image_id, folders)
-    except RecordError as exc:
-        raise row.error("image_id", str(exc)) from exc
+    return locate_picture(row, "image_id", source, [root / "train_images", root, root / "images"])
 
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
-    official, other = [], []
-    for entry in answered:
-        item, cluster = entry.item, entry.item.fields["image_id"]
-        if entry.text is None:
-            official.append(GroupedScore(no_answer(entry), cluster=cluster))
-            other.append(official[-1])
-            continue
-        official.append(GroupedScore(score_textvqa(item.item_id, entry.text, item.reference), cluster=cluster))
-        other.append(GroupedScore(score_textvqa_vqa(item.item_id, entry.text, item.reference), cluster=cluster))
-    reports = (*report_means(name, official), *report_means(f"{name}/vqa-rule", other))
-    return Scored(tuple(item.score for item in official), reports)
+    official = score_each(answered, lambda item, text: score_textvqa(item.item_id, text, item.reference))
+    other = score_each(answered, lambda item, text: score_textvqa_vqa(item.item_id, text, item.reference))
+    grouped, by_vqa = (
+        [GroupedScore(score, cluster=cluster_of(e.item)) for score, e in zip(scores, answered, strict=True)]
+        for scores in (official, other)
+    )
+    return Scored(tuple(official), (*report_means(name, grouped), *report_means(f"{name}/vqa-rule", by_vqa)))
 
 
 TASK = Task(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
 from stablellava.evaluation.benchmarks.base import (
     Answered,
@@ -11,9 +10,9 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_short,
-    no_answer,
+    locate_picture,
+    score_each,
 )
-from stablellava.evaluation.benchmarks.pictures import find_picture
 from stablellava.evaluation.benchmarks.rows import Row, show
 from stablellava.evaluation.benchmarks.tables import read_records
 from stablellava.evaluation.official.aggregating import GroupedScore, report_means
@@ -32,11 +31,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     split = next((split for split in ("test", "val", "train") if split in image.lower().split("_")), "")
     root = row.path.parent
     named = [root.parent / split, root / split] if split else []
-    folders = [source.images_dir] if source.images_dir else [root, *named, root / "images"]
-    try:
-        picture = find_picture(image, folders)
-    except RecordError as exc:
-        raise row.error("image", str(exc)) from exc
+    picture = locate_picture(row, "image", source, [root, *named, root / "images"])
     item = TaskItem(
         item_id=row.optional("question_id") or image,
         form="short",
@@ -68,18 +63,11 @@ def read_annotations(row: Row, num_needed: int | None = None) -> tuple[str, ...]
 
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
-    official, evalai = [], []
-    for entry in answered:
-        item = entry.item
-        groups = (f"type/{item.group}",) if item.group else ()
-        if entry.text is None:
-            official.append(GroupedScore(no_answer(entry), groups))
-            evalai.append(official[-1])
-            continue
-        official.append(GroupedScore(score_vizwiz(item.item_id, entry.text, item.reference), groups))
-        evalai.append(GroupedScore(score_vizwiz_evalai(item.item_id, entry.text, item.reference), groups))
-    reports = (*report_means(name, official), report_means(f"{name}/evalai", evalai)[0])
-    return Scored(tuple(item.score for item in official), reports)
+    official = score_each(answered, lambda item, text: score_vizwiz(item.item_id, text, item.reference))
+    evalai = score_each(answered, lambda item, text: score_vizwiz_evalai(item.item_id, text, item.reference))
+    groups = [(f"type/{entry.item.group}",) if entry.item.group else () for entry in answered]
+    reports = report_means(name, list(map(GroupedScore, official, groups)))
+    return Scored(tuple(official), (*reports, *report_means(f"{name}/evalai", list(map(GroupedScore, evalai)))))
 
 
 TASK = Task(
