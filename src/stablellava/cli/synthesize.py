@@ -29,6 +29,8 @@ def synthesize(
 
     Example: stablellava synthesize --preset chat --max-calls 500 synthesis.writer.options.model=gpt-4o-mini
     """
+    import pyarrow
+
     from stablellava.cli.output import note, print_result
     from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import open_run, save_config
@@ -41,6 +43,8 @@ def synthesize(
     settings, layout = open_run(config, preset, run, [*(overrides or ()), *limited])
     check_names(settings)
     save_config(settings, layout)
+    # Arrow's own pool holds on to what it took; a run that writes small shards for hours has no use for that.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     with show_progress("synthesize") as bar:
         report = run_synthesis(settings, layout, bar.show_synthesis)
     tables = [synthesis_table(report), *([spending_table(report)] if report.spending is not None else [])]

@@ -22,6 +22,8 @@ class DraftingSettings(Settings):
     """Which instruction files to send: full, short (for small models), or the path of a folder of one's own."""
     drafts_per_call: int = Field(default=1, ge=1, le=32)
     """Drafts of one capability asked for in one call."""
+    max_exemplars: int = Field(default=5, ge=0)
+    """Worked examples shown to a call, the first ones of those that its request has."""
     max_follow_ups: int = Field(default=2, ge=0, le=8)
     """Questions and answers that may follow the description."""
     temperature: float = Field(default=1.0, ge=0, le=2)

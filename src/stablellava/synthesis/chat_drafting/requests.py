@@ -146,7 +146,7 @@ class RequestBuilder:
     ) -> tuple[ChatMessage, ...]:
         """Return worked examples as turns of the conversation; each is written out once."""
         messages: list[ChatMessage] = []
-        for exemplar in exemplars:
+        for exemplar in exemplars[: self._settings.max_exemplars]:
             key = (capability.name, exemplar)
             if key not in self._shown:
                 slot, answer = self._example(capability, exemplar)

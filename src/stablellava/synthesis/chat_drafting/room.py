@@ -1,9 +1,10 @@
 """A run's chat model with all that belongs to it: the cache, the meter, the instructions, the loop they run in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stablellava.backends.catalog import build_backend, list_backends
 from stablellava.backends.protocols import ChatModel
@@ -12,7 +13,7 @@ from stablellava.backends.response_cache import CACHE_FILE, ResponseCache
 from stablellava.capabilities import load_places
 from stablellava.config.base import BackendSettings
 from stablellava.config.tree import RunConfig
-from stablellava.store.assets import cache_dir
+from stablellava.store.assets import ASSETS, asset_path, cache_dir
 from stablellava.synthesis.chat_drafting.drafter import ChatDrafter
 from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter
 from stablellava.synthesis.chat_drafting.streaming import DraftStream
@@ -33,6 +34,15 @@ def is_chat(writer: BackendSettings) -> bool:
     return f"chat.{writer.backend}" in known and f"writer.{writer.backend}" not in known
 
 
+def resolve_model(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with the path of a model that is named like an asset.
+
+    Raises: BackendMissing when the asset was not pulled yet.
+    """
+    model = options.get("model")
+    return {**options, "model": str(asset_path(model))} if model in ASSETS else dict(options)
+
+
 def answers_path() -> Path:
     """Return where answers are kept: one file for all runs of a user, so that none is paid for twice."""
     return cache_dir() / CACHE_FILE
@@ -46,7 +56,7 @@ def open_drafting(config: RunConfig) -> Iterator[DraftingRoom]:
     """
     settings = config.synthesis
     meter = SpendingMeter(settings.spending)
-    chat: ChatModel = build_backend("chat", settings.writer.backend, settings.writer.options)
+    chat: ChatModel = build_backend("chat", settings.writer.backend, resolve_model(settings.writer.options))
     cache = ResponseCache(answers_path())
     try:
         remembering = RememberingChat(MeteredChat(chat, meter), cache)

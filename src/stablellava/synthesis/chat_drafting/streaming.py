@@ -23,7 +23,7 @@ DraftAll = Callable[[Sequence[DraftRequest]], Awaitable[list[Draft | Rejected]]]
 _STOP_SECONDS = 5.0
 _GRACE_SECONDS = 3.0
 """For calls on their way when the model fails: an answer that still comes is kept."""
-_LOOK_AHEAD_PER_CALL = 8
+_LOOK_AHEAD_PER_CALL = 4
 _MIN_LOOK_AHEAD = 480
 
 
