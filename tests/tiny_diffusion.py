@@ -11,6 +11,12 @@ from diffusers import (
     DDIMScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -119,9 +125,14 @@ def stable_diffusion_xl(width: int = 8, seed: int = 0) -> StableDiffusionXLPipel
     )
 
 
+def _t5() -> T5EncoderModel:
+    return T5EncoderModel(
+        T5Config(vocab_size=len(_LETTERS) + 4, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
+    )
+
+
 def stable_diffusion_3() -> StableDiffusion3Pipeline:
     torch.manual_seed(0)
-    t5_config = T5Config(vocab_size=len(_LETTERS) + 4, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
     transformer = SD3Transformer2DModel(
         sample_size=32, patch_size=2, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=4,
         caption_projection_dim=32, joint_attention_dim=32, pooled_projection_dim=64, out_channels=4,
@@ -132,10 +143,57 @@ def stable_diffusion_3() -> StableDiffusion3Pipeline:
         vae=_vae(use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06, scaling_factor=1.5),
         text_encoder=_clip_text(has_projection=True),
         text_encoder_2=_clip_text(has_projection=True),
-        text_encoder_3=T5EncoderModel(t5_config),
+        text_encoder_3=_t5(),
         tokenizer=clip_tokenizer(),
         tokenizer_2=clip_tokenizer(),
         tokenizer_3=t5_tokenizer(),
+    )
+
+
+def flux() -> FluxPipeline:
+    torch.manual_seed(0)
+    transformer = FluxTransformer2DModel(
+        patch_size=1, in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=[4, 4, 8],
+    )  # fmt: skip
+    return FluxPipeline(
+        transformer=transformer,
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=_vae(use_quant_conv=False, use_post_quant_conv=False, latent_channels=1, shift_factor=0.06),
+        text_encoder=_clip_text(),
+        text_encoder_2=_t5(),
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=t5_tokenizer(),
+    )
+
+
+def pixart() -> PixArtAlphaPipeline:
+    torch.manual_seed(0)
+    transformer = PixArtTransformer2DModel(
+        sample_size=8, num_layers=2, patch_size=2, attention_head_dim=8, num_attention_heads=3, caption_channels=32,
+        in_channels=4, cross_attention_dim=24, out_channels=8, norm_type="ada_norm_single", norm_eps=1e-6,
+        norm_elementwise_affine=False, num_embeds_ada_norm=1000, activation_fn="gelu-approximate", attention_bias=True,
+    )  # fmt: skip
+    return PixArtAlphaPipeline(
+        transformer=transformer,
+        scheduler=DDIMScheduler(),
+        vae=_vae(),
+        text_encoder=_t5(),
+        tokenizer=t5_tokenizer(),
+    )
+
+
+def latent_consistency() -> LatentConsistencyModelPipeline:
+    torch.manual_seed(0)
+    return LatentConsistencyModelPipeline(
+        vae=_vae(),
+        text_encoder=_clip_text(),
+        tokenizer=clip_tokenizer(),
+        unet=_unet(8, cross_attention_dim=32, attention_head_dim=4, time_cond_proj_dim=32),
+        scheduler=LCMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
 
 

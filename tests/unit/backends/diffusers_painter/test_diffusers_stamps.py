@@ -2,6 +2,7 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from stablellava.backends.adapters.diffusers_painter import DiffusersPainter, re
 from stablellava.backends.adapters.diffusers_painter.stamping import hash_pixels, read_stamp
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.sample import Painted, PaintJob
+from tiny_diffusion import flux, latent_consistency, pixart, save_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside diffusers
 
@@ -52,6 +54,25 @@ def test_a_picture_is_painted_again_to_the_byte_from_what_is_inside_it(
     moved = shutil.copytree(models[family], tmp_path / "moved")
     assert repaint_from(images[2], model=str(moved)) == images[2]
     assert repaint_from(read_stamp(images[5]), model=str(moved)) == images[5]
+
+
+@pytest.mark.parametrize(
+    ("build", "text_mode", "call_options"),
+    [
+        (flux, "plain words", {"true_cfg_scale": 2.0}),
+        (pixart, "plain words", {"use_resolution_binning": False}),
+        (latent_consistency, "weighted embeddings", {}),
+    ],
+)
+def test_further_families_paint_and_are_painted_again(
+    build: Callable[[], Any], text_mode: str, call_options: dict[str, Any], make_job: JobBuilder, tmp_path: Path
+) -> None:
+    model = str(save_tiny(build(), tmp_path / "model"))
+    painter = DiffusersPainter(model=model, steps=2, batch_size=2, call_options=call_options)
+    images = paint_images(painter, [make_job(number, negative="blurry") for number in range(3)])
+    assert len(set(images)) == 3
+    assert read_stamp(images[1]).text_mode == text_mode
+    assert repaint_from(images[1], model=model) == images[1]
 
 
 def test_scaled_webp_with_options_is_painted_again_to_the_byte(

@@ -54,7 +54,7 @@ def kill_after_the_first_batch(config: RunConfig, root: Path) -> int:
     while num_painted == 0 and process.poll() is None:
         lines = [line for path in journals.rglob("*.jsonl") for line in path.read_bytes().splitlines()]
         num_painted = sum(b'"Painting"' in line for line in lines)
-        time.sleep(0.002)
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     return num_painted

@@ -25,6 +25,7 @@ from stablellava.core.errors import ConfigError
 from stablellava.core.sample import PaintJob
 
 _LOG = logging.getLogger(__name__)
+_MAX_TOLD = 120
 _READ_BY_CLIP_ALONE = {
     "StableDiffusionPipeline",
     "StableDiffusionXLPipeline",
@@ -125,7 +126,7 @@ class WeightedPrompts:
             self._has_warned = True
             _LOG.warning(
                 "painter 'diffusers': emphasised phrase %r is not in one piece in the prompt %r and stays unweighted; "
-                "further ones are not told", phrase, job.text,
+                "further ones are not told", phrase, job.text[:_MAX_TOLD],
             )  # fmt: skip
 
     def _name(self, embedded: Embedded, prefix: str) -> dict[str, Any]:

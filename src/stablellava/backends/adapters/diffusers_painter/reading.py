@@ -25,7 +25,7 @@ class Reader:
 
     def tokens(self, text: str) -> list[int]:
         """Return the text's token ids without start and end marks."""
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
 
 def find_readers(pipeline: Any, call_options: dict[str, Any]) -> tuple[Reader, ...]:
