@@ -79,12 +79,18 @@ class PictureShelf:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._stored: dict[PictureSource, tuple[str, str]] = {}
 
     def put(self, source: PictureSource) -> tuple[str, str]:
         """Return the path relative to the folder, and the sha256.
 
         Raises: RecordError if it is no whole picture, without saying where.
         """
+        if source not in self._stored:
+            self._stored[source] = self._store(source)
+        return self._stored[source]
+
+    def _store(self, source: PictureSource) -> tuple[str, str]:
         data = load_picture(source)
         sha256 = hashlib.sha256(data).hexdigest()
         try:
