@@ -22,7 +22,7 @@ from stablellava.filters.base import Candidate
 from stablellava.filters.image_readable import judge_bytes
 from stablellava.studies.painter_figures import compare_marks
 from stablellava.synthesis.making import reject
-from stablellava.synthesis.painting import paint_jobs
+from stablellava.synthesis.painting import describe_painting, paint_jobs
 from stablellava.synthesis.planning import Tally, training_planner
 from stablellava.synthesis.synthesizing import Material, load_material
 from stablellava.synthesis.verifying import Checks, build_checks, judge_all
@@ -166,19 +166,7 @@ def _take(job: PaintJob, result: Painted | PaintRefusal, paintings: list[Paintin
         return Verdict(filter_name="painter", kept=False, reason=result.reason, detail=result.phrase)
     verdict, picture = judge_bytes(result.image, job.width_px, job.height_px)
     if picture is not None:
-        paintings.append(
-            Painting(
-                painting_id=job.painting_id,
-                sha256=picture.sha256,
-                width_px=picture.width_px,
-                height_px=picture.height_px,
-                seed=job.seed,
-                perceptual_hash=picture.perceptual_hash,
-                drawn=result.drawn,
-                ignored=result.ignored,
-                stamp=result.stamp,
-            )
-        )
+        paintings.append(describe_painting(job, result, picture))
     return verdict
 
 

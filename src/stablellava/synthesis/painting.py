@@ -12,7 +12,7 @@ from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.sample import Painted, Painting, PaintJob, PaintRefusal, Verdict
 from stablellava.filters.image_readable import judge_bytes
-from stablellava.store.images import store_image
+from stablellava.store.images import Picture, store_image
 from stablellava.store.journal import ShardJournal
 
 PaintOutcome = Painting | PaintRefusal | Verdict
@@ -49,6 +49,22 @@ def paint_jobs(draft: Draft, attempt: int, size_px: int) -> list[PaintJob]:
             )
         )
     return jobs
+
+
+def describe_painting(job: PaintJob, painted: Painted, picture: Picture) -> Painting:
+    """Return the record of a picture that was decoded."""
+    return Painting(
+        painting_id=job.painting_id,
+        sha256=picture.sha256,
+        width_px=picture.width_px,
+        height_px=picture.height_px,
+        seed=job.seed,
+        perceptual_hash=picture.perceptual_hash,
+        drawn=painted.drawn,
+        ignored=painted.ignored,
+        # Seconds differ from run to run and data must not.
+        stamp=painted.stamp.model_copy(update={"seconds": None}),
+    )
 
 
 class Easel:
@@ -104,18 +120,7 @@ class Easel:
         if picture is None:
             return verdict
         store_image(self._data_dir, result.image, picture)
-        return Painting(
-            painting_id=job.painting_id,
-            sha256=picture.sha256,
-            width_px=picture.width_px,
-            height_px=picture.height_px,
-            seed=job.seed,
-            perceptual_hash=picture.perceptual_hash,
-            drawn=result.drawn,
-            ignored=result.ignored,
-            # Seconds differ from run to run and data must not.
-            stamp=result.stamp.model_copy(update={"seconds": None}),
-        )
+        return describe_painting(job, result, picture)
 
     def _from_journal(self, painting_id: str) -> PaintOutcome:
         entry = self._journal.find(painting_id)
