@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from benchmarks.step_clock import StepClock
 from safetensors.torch import save_file
 
-from benchmarks.step_clock import StepClock
 from stablellava.config.tree import SpeedSettings, StageConfig, TrainingSettings
 from stablellava.core.draft import Turn
 from stablellava.model.assembling import load_vlm

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-
 from benchmarks.recording import describe_run, keep_result
 from benchmarks.speed_subject import write_subject
+from safetensors.torch import load_file
 
 ALL_OFF = {"cached_features": False, "answers_only": False, "short_last_layer": False, "packing": False}
 ONE_ON: dict[str, dict[str, bool]] = {
