@@ -19,11 +19,10 @@ from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample
+from stablellava.filters.picture_judge import PictureJudge
 from stablellava.synthesis.diversity import DraftText, Embed
 from stablellava.synthesis.pool_choosing import Entry, Limits, choose_grown, measure_distances
 
-JUDGE = "judge"
-"""Name of the check whose score says how good a draft is."""
 _MAX_CANDIDATES = 200
 """Choosing costs the square of their number."""
 
@@ -162,7 +161,7 @@ def show_exemplars(
 
 
 def _is_fit(sample: Sample, settings: PoolSettings) -> bool:
-    scores = [verdict.score for verdict in sample.verdicts if verdict.filter_name == JUDGE]
+    scores = [verdict.score for verdict in sample.verdicts if verdict.filter_name == PictureJudge.name]
     is_good = all(score is None or score >= settings.min_judge_score for score in scores)
     return is_good and sample.draft.depth <= settings.max_depth
 

@@ -86,7 +86,7 @@ def test_outputs_too_far_from_the_seeds_do_not_join() -> None:
 
 
 def test_outputs_that_a_judge_scored_low_do_not_join() -> None:
-    low, high = (Verdict(filter_name="judge", kept=True, score=score) for score in (0.3, 0.8))
+    low, high = (Verdict(filter_name="picture_judge", kept=True, score=score) for score in (0.3, 0.8))
     pool = start_pool(ANIMAL)
     assert pool.evolve(samples(40, verdicts=(low,)), SETTINGS, 60) == pool
     assert pool.evolve(samples(40, verdicts=(high,)), SETTINGS, 60) != pool
