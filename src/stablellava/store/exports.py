@@ -22,7 +22,7 @@ from stablellava.core.sample import Sample
 from stablellava.core.suggesting import suggest_name
 from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
 from stablellava.store.images import image_path
-from stablellava.store.shards import read_samples
+from stablellava.store.shards import read_painted_samples
 
 ExportFormat = Literal["llava", "messages", "parquet"]
 IMAGE_TAG = "<image>"
@@ -107,7 +107,7 @@ def _export_messages(data_dir: Path, out_dir: Path) -> ExportReport:
 
 def _with_images(data_dir: Path, out_dir: Path) -> Iterator[tuple[Sample, list[str]]]:
     """Yield samples with the paths of their copied pictures, relative to ``out_dir``, in dialogue order."""
-    for sample in read_samples(data_dir):
+    for sample in read_painted_samples(data_dir):
         names = []
         for index in _shown_order(sample):
             source = image_path(data_dir, sample.paintings[index].sha256)
@@ -151,7 +151,7 @@ def _export_parquet(data_dir: Path, out_dir: Path) -> ExportReport:
     with explain_disk_errors(path):
         out_dir.mkdir(parents=True, exist_ok=True)
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for rows in _groups(_parquet_row(data_dir, sample) for sample in read_samples(data_dir)):
+            for rows in _groups(_parquet_row(data_dir, sample) for sample in read_painted_samples(data_dir)):
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
                 num_samples += len(rows)
                 num_images += sum(len(row["images"]) for row in rows)

@@ -103,6 +103,17 @@ def read_samples(data_dir: Path) -> Iterator[Sample]:
             yield Sample.from_json(text, str(path))
 
 
+def read_painted_samples(data_dir: Path) -> Iterator[Sample]:
+    """Yield all accepted samples, each of which has its pictures. Raises: as ``read_samples``; RecordError if not."""
+    for sample in read_samples(data_dir):
+        if len(sample.paintings) < len(sample.draft.prompts):
+            raise RecordError(
+                f"{data_dir}: sample {sample.sample_id} is a draft without a picture (synthesis.painter was null). "
+                "Make the run anew in another folder with a painter: drafts that a chat model wrote come from the cache"
+            )
+        yield sample
+
+
 def read_rejected(data_dir: Path) -> Iterator[Rejected]:
     """Yield all rejects below a data folder, in a fixed order. Raises: as ``read_samples``."""
     for shard_id in _known_shards(data_dir):

@@ -9,7 +9,7 @@ from stablellava.core.ids import share_of
 from stablellava.core.sample import Sample
 from stablellava.store.image_refs import ImageRef
 from stablellava.store.images import image_path
-from stablellava.store.shards import read_samples
+from stablellava.store.shards import read_painted_samples
 
 DataKind = Literal["descriptions", "dialogues"]
 
@@ -34,7 +34,7 @@ def load_examples(data_dir: Path, kind: DataKind) -> list[TrainingExample]:
 
     Raises: RecordError if there are no samples or a picture is missing.
     """
-    return [shape_example(from_sample(sample, data_dir), kind) for sample in read_samples(data_dir)]
+    return [shape_example(from_sample(sample, data_dir), kind) for sample in read_painted_samples(data_dir)]
 
 
 def from_sample(sample: Sample, data_dir: Path, source: int = 0) -> TrainingExample:
