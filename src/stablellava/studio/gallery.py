@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from stablellava.core.draft import Draft, PaintPrompt, Turn
-from stablellava.core.sample import Painting, Verdict
+from stablellava.core.errors import RecordError
+from stablellava.core.sample import Painting, Sample, Verdict
+from stablellava.store.images import image_path
+from stablellava.studio.pictures import read_data_uri
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,20 @@ def view_sample(
         reason=reason,
         detail=detail,
     )
+
+
+def view_stored_sample(sample: Sample, data_dir: Path) -> SampleView:
+    """Return the card of a kept sample with its stored pictures."""
+    uris = [read_stored(painting.sha256, data_dir) for painting in sample.paintings]
+    return view_sample(sample.draft, sample.paintings, uris, sample.verdicts)
+
+
+def read_stored(sha256: str, data_dir: Path) -> str:
+    """Return the stored picture as a data URI, or an empty string if it was cleaned away."""
+    try:
+        return read_data_uri(image_path(data_dir, sha256))
+    except RecordError:
+        return ""
 
 
 def split_emphasis(prompt: PaintPrompt) -> tuple[PhraseView, ...]:

@@ -5,14 +5,11 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from stablellava.core.errors import RecordError
 from stablellava.core.ids import seed_from
-from stablellava.core.sample import Rejected, Sample
-from stablellava.store.images import image_path
+from stablellava.core.sample import Rejected
 from stablellava.studio.charts import heat_strip, share_bar
 from stablellava.studio.curves import curve_chart
-from stablellava.studio.gallery import SampleView, view_sample
-from stablellava.studio.pictures import read_data_uri
+from stablellava.studio.gallery import SampleView, read_stored, view_sample, view_stored_sample
 from stablellava.studio.reading import RejectDigest, RunContents, SampleDigest
 from stablellava.synthesis.coverage import Coverage
 
@@ -78,7 +75,7 @@ def view_gallery(samples: SampleDigest, data_dir: Path) -> dict[str, tuple[Sampl
     """Return a few samples per capability, each of another keyword."""
     return {
         capability: tuple(
-            _view_sample(sample, data_dir)
+            view_stored_sample(sample, data_dir)
             for sample in sorted(chosen.values(), key=lambda one: seed_from("report", one.sample_id))[
                 :_SAMPLES_PER_CAPABILITY
             ]
@@ -121,15 +118,10 @@ def view_timing(seconds: dict[str, float]) -> tuple[PhaseView, ...]:
     )
 
 
-def _view_sample(sample: Sample, data_dir: Path) -> SampleView:
-    uris = [_stored_uri(painting.sha256, data_dir) for painting in sample.paintings]
-    return view_sample(sample.draft, sample.paintings, uris, sample.verdicts)
-
-
 def _view_reject(rejected: Rejected, data_dir: Path) -> RejectView:
     if rejected.draft is None:
         return RejectView(rejected, None)
-    uris = [_stored_uri(painting.sha256, data_dir) for painting in rejected.paintings]
+    uris = [read_stored(painting.sha256, data_dir) for painting in rejected.paintings]
     card = view_sample(
         rejected.draft,
         rejected.paintings,
@@ -139,14 +131,6 @@ def _view_reject(rejected: Rejected, data_dir: Path) -> RejectView:
         detail=rejected.detail,
     )
     return RejectView(rejected, card)
-
-
-def _stored_uri(sha256: str, data_dir: Path) -> str:
-    """Return the stored picture; pictures of rejects are cleaned away at the end of a run."""
-    try:
-        return read_data_uri(image_path(data_dir, sha256))
-    except RecordError:
-        return ""
 
 
 def _most_frequent(rejects: RejectDigest, reason: str) -> tuple[tuple[str, int], ...]:

@@ -20,6 +20,7 @@ from stablellava.evaluation.contamination import ContaminationReport, check_cont
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DataManifest, read_manifest
 from stablellava.store.shards import list_shards, read_rejected, read_samples
+from stablellava.studio.quality import QualityDigest
 from stablellava.synthesis.coverage import Coverage, measure_coverage
 from stablellava.synthesis.evolution import RoundRecord, read_rounds
 
@@ -82,6 +83,7 @@ class RunContents:
     samples: SampleDigest = field(default_factory=SampleDigest)
     coverage: tuple[Coverage, ...] = ()
     rejects: RejectDigest = field(default_factory=RejectDigest)
+    quality: QualityDigest = field(default_factory=QualityDigest)
     rounds: dict[str, list[RoundRecord]] = field(default_factory=dict)
     """Capability -> how its rounds went; empty for a run without a pool."""
     logs: dict[str, dict[str, EvalLog]] = field(default_factory=dict)
@@ -125,9 +127,10 @@ def _read_data(run: RunContents) -> None:
     data_dir = run.layout.data_dir
     names = dict.fromkeys(shard_id.split("/")[0] for shard_id in list_shards(data_dir))
     known = [load_capability(name) for name in names if name in list_capabilities()]
-    run.coverage = measure_coverage(run.samples.watch(read_samples(data_dir)), known)
+    run.coverage = measure_coverage(run.quality.watch(run.samples.watch(read_samples(data_dir))), known)
     for rejected in read_rejected(data_dir):
         run.rejects.add(rejected)
+        run.quality.add_rejected(rejected)
     run.manifest = read_manifest(data_dir)
 
 

@@ -6,6 +6,7 @@ from stablellava import __version__
 from stablellava.store.files import write_atomic
 from stablellava.store.layout import RunLayout
 from stablellava.studio.making_of import view_coverage, view_gallery, view_rejects, view_timing, view_training
+from stablellava.studio.quality import view_quality
 from stablellava.studio.reading import RunContents, read_run
 from stablellava.studio.rendering import format_seconds, render_page
 from stablellava.studio.results import GENERATED, headline, view_examples, view_gap, view_suite
@@ -38,6 +39,7 @@ def _render(run: RunContents) -> str:
         gallery=view_gallery(run.samples, run.layout.data_dir),
         rejects=view_rejects(run.rejects, run.layout.data_dir),
         num_rejected=run.rejects.num_rejected,
+        quality=view_quality(run.quality, run.layout.data_dir),
         coverage=view_coverage(run.coverage),
         variety=view_variety(run.rounds),
         stages=view_training(run),
