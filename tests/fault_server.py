@@ -136,15 +136,18 @@ def serve(server: FaultServer) -> Iterator[FaultServer]:
         server.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         return runner
 
+    async def stop(runner: web.AppRunner) -> None:
+        await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # answers that hang
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     def run() -> None:
         runner = loop.run_until_complete(start())
         started.set()
         loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        left = asyncio.all_tasks(loop)  # answers that hang
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(stop(runner))
         loop.close()
 
     thread = threading.Thread(target=run)
