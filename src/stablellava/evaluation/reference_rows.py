@@ -20,6 +20,8 @@ class PublishedFigure(Record):
     """Of the benchmark's data; empty where there is only one."""
     report: str = ""
     """Part of the figure's name after the variant; empty for the headline."""
+    judge: str = ""
+    """Model that judged; figures of two judges do not compare."""
     num_items: int | None = None
     """Of how many items it is, where the source tells."""
     value: float
@@ -68,6 +70,7 @@ def matching_rows(log: TaskLog) -> tuple[ReferenceRow, ...]:
             for figure in row.figures
             if (figure.task, figure.variant) == (header.task, header.variant)
             and (not figure.split or splits == {figure.split})
+            and figure.judge == header.judge
             and figure.report in num_items
             and figure.num_items in (None, num_items[figure.report])
         )

@@ -29,11 +29,14 @@ def reference_table(log: TaskLog) -> Table | None:
     ]
     if not cells:
         return None
+    by_source: dict[str, dict[str, None]] = {}
+    for row in rows:
+        by_source.setdefault(row.source, {})[row.name] = None
     return Table(
         title=f"Published figures of {log.header.task}:{log.header.variant}",
         headers=("model", "figure", "published", log.header.model),
         rows=tuple(cells),
-        notes=tuple(dict.fromkeys(f"{row.name}: {row.source}" for row in rows)),
+        notes=tuple(f"{', '.join(names)}: {source}" for source, names in by_source.items()),
     )
 
 
