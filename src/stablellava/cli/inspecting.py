@@ -164,10 +164,10 @@ def _influences(layout: "RunLayout", capabilities: tuple[str, ...], num: int) ->
         )
         for entry in summary.most_influential
     ]
-    tables = [text_table(("depth", "samples", "share"), depths, "Generations from the seed exemplars")]
+    tables: list[Any] = ["Generations from the seed exemplars", text_table(("depth", "samples", "share"), depths)]
     if rows:
         headers = ("capability", "kind", "keyword", "depth", "shown to", "ancestor of", "draft", "text")
-        tables.append(text_table(headers, rows, "Outputs that reached furthest as exemplars"))
+        tables += ["Outputs that reached furthest as exemplars", text_table(headers, rows)]
     else:
         tables.append(_plain("No output was shown as an exemplar: the run has no pool, or it did not grow."))
     return summary.model_dump(mode="json"), tables

@@ -11,6 +11,7 @@ from stablellava.config.tree import RunConfig, StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.suggesting import suggest_name
+from stablellava.synthesis.synthesizing import training_planners
 
 
 class StagePlan(Record):
@@ -49,10 +50,11 @@ class RunPlan(Record):
 def make_plan(config: RunConfig) -> RunPlan:
     """Check what the settings name, and count.
 
-    Raises: ConfigError for an unknown capability or backend.
+    Raises: ConfigError for an unknown capability or backend, and for coverage targets that cannot be met.
     """
     check_names(config)
     capabilities = [load_capability(name) for name in config.synthesis.capabilities]
+    training_planners(config, capabilities)
     per_capability = config.synthesis.samples_per_capability
     num_samples = per_capability * len(capabilities)
     return RunPlan(

@@ -64,11 +64,9 @@ def synthesize(
     Raises: ConfigError, RecordError (folder of another run, full disk), BackendMissing, BackendFailed.
     """
     settings = config.synthesis
-    if settings.coverage is not None:
-        check_targets(settings.coverage, settings.capabilities)
     material = material or load_material(settings.capabilities)
     wanted = settings.samples_per_capability
-    planners = {capability.name: _planner_of(config, capability) for capability in material.capabilities}
+    planners = training_planners(config, material.capabilities)
     return fill_folder(config, layout.data_dir, layout.spending_path, "train", planners, wanted, material, progress)
 
 
@@ -118,6 +116,13 @@ def _evolution_of(settings: SynthesisSettings, material: Material, data_dir: Pat
         return None
     per_call = settings.drafting.drafts_per_call
     return Evolution(data_dir, material.capabilities, settings.pool, drafts_per_call=per_call)
+
+
+def training_planners(config: RunConfig, capabilities: Sequence[Capability]) -> dict[str, RoundPlanner]:
+    """Return the planner of every capability. Raises: ConfigError for coverage targets that cannot be met."""
+    if config.synthesis.coverage is not None:
+        check_targets(config.synthesis.coverage, config.synthesis.capabilities)
+    return {capability.name: _planner_of(config, capability) for capability in capabilities}
 
 
 def _planner_of(config: RunConfig, capability: Capability) -> RoundPlanner:

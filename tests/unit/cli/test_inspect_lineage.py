@@ -50,3 +50,10 @@ def test_mistakes_of_a_trace_are_told(invoke: Invoke) -> None:
     assert (unknown.exit_code, "no accepted sample has the id 'zzz'" in unknown.stderr) == (2, True)
     misplaced = invoke("inspect", "samples", "--run", "run", "--sample", "zzz")
     assert (misplaced.exit_code, "--sample goes with 'inspect lineage'" in misplaced.stderr) == (2, True)
+
+
+def test_plan_refuses_targets_that_cannot_be_met_and_suggests_what_was_meant(invoke: Invoke) -> None:
+    target = "synthesis.coverage={targets: [{capability: animal, counts: {dgo: 3}}]}"
+    result = invoke("plan", target)
+    assert result.exit_code == 2
+    assert "no 'dgo' to draft. Did you mean 'dog'?" in result.stderr
