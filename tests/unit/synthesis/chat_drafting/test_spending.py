@@ -1,0 +1,80 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from stablellava.config.tree import SpendingSettings
+from stablellava.core.chat import ChatFailure, ChatMessage, ChatRequest
+from stablellava.core.errors import ConfigError
+from stablellava.synthesis.chat_drafting.spending import (
+    LimitReached,
+    MeteredChat,
+    Spending,
+    SpendingMeter,
+    add_to_file,
+)
+from talking import TalkingChat
+
+PRICES = {"price_in": 10_000.0, "price_out": 100_000.0}  # a call of 100 + 10 tokens costs 2
+
+
+def ask_many(num: int, seconds: float = 0.01, **limits: float) -> tuple[SpendingMeter, int]:
+    meter = SpendingMeter(SpendingSettings(**limits))  # type: ignore[arg-type]
+    chat = MeteredChat(TalkingChat(lambda _: "{}", seconds=seconds), meter)
+
+    async def ask_all() -> int:
+        message = (ChatMessage(role="user", text="x" * 270),)
+        calls = (
+            chat.ask(ChatRequest(request_id=f"{'ab'[index % 2]}/{index}", messages=message, max_tokens=11))
+            for index in range(num)
+        )
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(not isinstance(result, Exception) or isinstance(result, LimitReached) for result in results)
+        return sum(isinstance(result, LimitReached) for result in results)
+
+    return meter, asyncio.run(ask_all())
+
+
+def test_calls_tokens_and_cost_are_summed_up_by_capability() -> None:
+    meter, num_refused = ask_many(6, **PRICES)
+    assert num_refused == 0
+    assert meter.by_capability["a"] == Spending(num_calls=3, tokens_in=300, tokens_out=30, cost=6.0)
+    assert meter.total == Spending(num_calls=6, tokens_in=600, tokens_out=60, cost=12.0)
+
+
+def test_without_prices_no_cost_is_made_up() -> None:
+    meter, _ = ask_many(2)
+    assert meter.total.cost is None
+    assert meter.total.tokens_in == 200
+
+
+def test_no_call_more_than_allowed_is_sent() -> None:
+    meter, num_refused = ask_many(20, max_calls=7)
+    assert meter.total.num_calls == 7
+    assert num_refused == 13
+
+
+def test_a_limited_cost_is_used_but_never_passed() -> None:
+    meter, num_refused = ask_many(30, max_cost=21.0, **PRICES)
+    assert meter.total.cost is not None
+    assert 16.0 <= meter.total.cost <= 21.0
+    assert num_refused
+
+
+def test_a_limited_cost_needs_prices() -> None:
+    with pytest.raises(ConfigError, match="price_in"):
+        SpendingMeter(SpendingSettings(max_cost=1.0))
+
+
+def test_failed_calls_count_but_have_no_tokens() -> None:
+    meter = SpendingMeter(SpendingSettings())
+    chat = MeteredChat(TalkingChat(lambda request: ChatFailure(request_id="", reason="timed_out")), meter)
+    asyncio.run(chat.ask(ChatRequest(request_id="a/1", messages=())))
+    assert meter.total == Spending(num_calls=1, num_failed=1)
+
+
+def test_starts_of_a_run_add_up_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "spending.json"
+    add_to_file(path, {"a": Spending(num_calls=2, cost=1.0)})
+    sums = add_to_file(path, {"a": Spending(num_calls=3, cost=0.5), "b": Spending(num_calls=1)})
+    assert sums == {"a": Spending(num_calls=5, cost=1.5), "b": Spending(num_calls=1)}
