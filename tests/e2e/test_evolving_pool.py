@@ -10,6 +10,7 @@ from stablellava.config.tree import (
     BackendSettings,
     CollapseSettings,
     CoverageSettings,
+    DraftingSettings,
     PoolSettings,
     RunConfig,
     SynthesisSettings,
@@ -102,6 +103,16 @@ def test_a_chat_model_that_is_left_with_five_answers_after_round_two_is_noticed_
         assert actions == ["evolved", "evolved", "rolled_back", "stopped"]
         assert [note.partition(" collapsed")[0] for note in report.notes] == ["scene, round 3", "scene, round 4"]
         assert (report.num_accepted, report.rejected_by_reason) == (80, {COLLAPSED: 80})
+
+
+def test_lineage_names_no_more_exemplars_than_an_instruction_shows(tmp_path: Path) -> None:
+    settings = SynthesisSettings(
+        capabilities=("scene",), samples_per_capability=30, writer=BackendSettings(backend="fake-chat"), painter=None,
+        drafting=DraftingSettings(max_exemplars=2), pool=PoolSettings(num_shown=5), num_workers=1,
+    )  # fmt: skip
+    layout = RunLayout(tmp_path)
+    synthesize(RunConfig(synthesis=settings), layout)
+    assert {len(sample.draft.exemplar_ids) for sample in read_samples(layout.data_dir)} == {4}
 
 
 def test_a_run_that_was_killed_often_ends_with_the_same_pools_and_samples(tmp_path: Path) -> None:

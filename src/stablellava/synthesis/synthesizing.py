@@ -112,10 +112,12 @@ def fill_folder(
 
 def _evolution_of(settings: SynthesisSettings, material: Material, data_dir: Path) -> Evolution | None:
     """Return the pools of a run; evaluation items are written after the seeds alone, so that suites stay comparable."""
-    if settings.pool is None:
+    pool, drafting = settings.pool, settings.drafting
+    if pool is None:
         return None
-    per_call = settings.drafting.drafts_per_call
-    return Evolution(data_dir, material.capabilities, settings.pool, drafts_per_call=per_call)
+    if is_chat(settings.writer):  # lineage must not name what an instruction has no room for
+        pool = pool.model_copy(update={"num_shown": min(pool.num_shown, drafting.max_exemplars)})
+    return Evolution(data_dir, material.capabilities, pool, drafts_per_call=drafting.drafts_per_call)
 
 
 def training_planners(config: RunConfig, capabilities: Sequence[Capability]) -> dict[str, RoundPlanner]:
