@@ -1,4 +1,4 @@
-"""Verbs: evaluate, compare, report."""
+"""Verbs: evaluate, report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def evaluate(
     overrides: Overrides = None,
     model: opts.AnyModelOption = None,
+    model_option: opts.ModelOptions = None,
     suite: opts.SuiteOption = SuiteName.generated,
     data: opts.DataOption = None,
     run: RunOption = None,
@@ -53,8 +54,10 @@ def evaluate(
     """
     from stablellava.cli.benchmarking import TaskRequest, run_request
 
-    about_tasks = {"--variant": variant, "--images": images, "--limit": limit, "--keep-going": keep_going,
-                   "--out": out, "--chat": chat, "--judge": judge, "--answers": answers}  # fmt: skip
+    about_tasks = {
+        "--variant": variant, "--images": images, "--limit": limit, "--keep-going": keep_going, "--out": out,
+        "--model-option": model_option, "--chat": chat, "--judge": judge, "--answers": answers,
+    }  # fmt: skip
     if rescore is not None:
         _refuse({"--task": task, "--model": model, **about_tasks}, "--rescore takes all but --submission from the log")
         _rescore(rescore, submission, as_json)
@@ -66,8 +69,9 @@ def evaluate(
         return
     request = TaskRequest(
         task=task, data=data, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
-        chat=chat, chat_options=chat_option or (), judge=judge, judge_options=judge_option or (),
-        judge_runs=judge_runs, answers=answers, answers_format=answers_format, out=out, overrides=overrides or (),
+        model_options=model_option or (), chat=chat, chat_options=chat_option or (), judge=judge,
+        judge_options=judge_option or (), judge_runs=judge_runs, answers=answers, answers_format=answers_format,
+        out=out, overrides=overrides or (),
     )  # fmt: skip
     _show_task(run_request(request), submission, as_json)
 
@@ -171,25 +175,6 @@ def _ask_all(model: Path, suite: str, checked: "Suite", layout: "RunLayout", ove
             batch_size=settings.batch_size,
             progress=bar.show_answers,
         )
-
-
-def compare(
-    before: Annotated[Path, typer.Argument(help="Evaluation log of the one model.", metavar="BEFORE")],
-    after: Annotated[Path, typer.Argument(help="Evaluation log of the other, on the same suite.", metavar="AFTER")],
-    as_json: JsonOption = False,
-) -> None:
-    """Compare two evaluations item by item: the gain per capability with its paired 95 % interval.
-
-    Example: stablellava compare runs/demo/evaluation/generated.align.json runs/demo/evaluation/generated.instruct.json
-    """
-    from stablellava.cli.output import print_result
-    from stablellava.cli.tables import result_table
-    from stablellava.evaluation.capability_benchmark import read_log
-    from stablellava.evaluation.comparing import compare_logs
-    from stablellava.evaluation.tables import comparison_table
-
-    comparison = compare_logs(read_log(before), read_log(after))
-    print_result(comparison.model_dump(mode="json"), as_json, result_table(comparison_table(comparison)))
 
 
 def report(
