@@ -53,9 +53,11 @@ class RunTokenizer:
                 f"training.model.language_model: its tokenizer ({type(tokenizer).__name__}) has no tokenizer.json; "
                 "convert it with transformers first"
             )
-        settings = json.loads(backend.to_str())
-        self._first = _copy(settings)
-        self._later = _copy({**settings, "pre_tokenizer": _without_first_prefix(settings["pre_tokenizer"])})
+        written = backend.to_str()
+        settings = json.loads(written)
+        later = {**settings, "pre_tokenizer": _without_first_prefix(settings["pre_tokenizer"])}
+        self._first = _copy(written)
+        self._later = self._first if later == settings else _copy(json.dumps(later))
         self._prefixes_runs = self._later.encode("a", add_special_tokens=False).tokens[0].startswith(_SPM_SPACE)
         self._image = Segment((image_token_id,) * tokens_per_image, supervised=False)
         specials = {token.content: (index, token) for index, token in tokenizer.added_tokens_decoder.items()}
@@ -155,8 +157,8 @@ class RunTokenizer:
         return segments
 
 
-def _copy(settings: dict[str, Any]) -> Tokenizer:
-    copy = Tokenizer.from_str(json.dumps(settings))
+def _copy(written: str) -> Tokenizer:
+    copy = Tokenizer.from_str(written)
     copy.no_padding()
     copy.no_truncation()
     copy.encode_special_tokens = True

@@ -18,9 +18,10 @@ from stablellava.training.sources.rows import RowRefused
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 _MAX_UNPACKED_BYTES = 4_000_000_000
-_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
-"""A whole string, or a bracket outside of strings."""
-_OPEN, _CLOSED = (ord("{"), ord("[")), (ord("}"), ord("]"))
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|' + _STRING.pattern + rb")*+[{}\[\]]", re.DOTALL)
+"""Everything up to and with the next bracket that is not inside a string."""
+_OPEN, _LIST_END = (ord("{"), ord("[")), ord("]")
 _SPACE = re.compile(rb"[\s,]*+")
 _SCALAR_END = re.compile(rb"[,\]]")
 _BOM = b"\xef\xbb\xbf"
@@ -79,7 +80,7 @@ class JsonFile:
                 # The list is not closed. The place where its end should be counts as a row, so that it is reported.
                 self._add(size, size)
                 return
-            if self._data[start] == _CLOSED[1]:
+            if self._data[start] == _LIST_END:
                 return
             end = self._end_of_value(start)
             self._add(start, size if end is None else end)
@@ -90,19 +91,16 @@ class JsonFile:
     def _end_of_value(self, start: int) -> int | None:
         """Return where the value ends; None if it does not."""
         if self._data[start] not in _OPEN:
-            string = _STRUCTURE.match(self._data, start)
+            string = _STRING.match(self._data, start)
             after = string.end() if string else start
             found = _SCALAR_END.search(self._data, after)
             return max(found.start() if found else len(self._data), start + 1)
-        depth = 0
-        for token in _STRUCTURE.finditer(self._data, start):
-            first = self._data[token.start()]
-            if first in _OPEN:
-                depth += 1
-            elif first in _CLOSED:
-                depth -= 1
-                if not depth:
-                    return token.end()
+        depth, end = 0, start
+        while bracket := _TO_BRACKET.match(self._data, end):
+            end = bracket.end()
+            depth += 1 if self._data[end - 1] in _OPEN else -1
+            if not depth:
+                return end
         return None
 
     def _add(self, start: int, end: int) -> None:
