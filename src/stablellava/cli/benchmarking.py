@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _CHAT_GROUP = 256
 """Questions handed to an endpoint at once; how many are open at a time is the endpoint's own limit."""
+_MODEL_OPTIONS = frozenset({"prompt_style", "device", "dtype", "num_threads"})
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class TaskRequest:
     limit: int | None = None
     keep_going: bool = False
     model: Path | None = None
+    model_options: Sequence[str] = ()
     chat: str | None = None
     chat_options: Sequence[str] = ()
     judge: str | None = None
@@ -182,9 +184,7 @@ def _open_answerer(request: TaskRequest, task: "Task") -> "Iterator[tuple[Answer
     is_set = any(override.startswith("evaluation.max_new_tokens=") for override in request.overrides)
     max_new_tokens = settings.max_new_tokens if is_set or task.max_new_tokens is None else task.max_new_tokens
     if request.model is not None:
-        from stablellava.model.answering import LocalAnswerer
-
-        yield LocalAnswerer(request.model, max_new_tokens, settings.batch_size), settings.batch_size
+        yield _build_local(request.model, max_new_tokens, settings.batch_size, request), settings.batch_size
         return
     from stablellava.evaluation.chat_answerer import ChatAnswerer
 
@@ -194,6 +194,18 @@ def _open_answerer(request: TaskRequest, task: "Task") -> "Iterator[tuple[Answer
         yield answerer, _CHAT_GROUP
     finally:
         answerer.close()
+
+
+def _build_local(folder: Path, max_new_tokens: int, batch_size: int, request: TaskRequest) -> "Answerer":
+    from stablellava.core.errors import ConfigError
+
+    options = _read_options(request.model_options, "--model-option")
+    unknown = sorted(options.keys() - _MODEL_OPTIONS)
+    if unknown:
+        raise ConfigError(f"--model-option {unknown[0]}: known are {', '.join(sorted(_MODEL_OPTIONS))}")
+    from stablellava.model.answering import LocalAnswerer
+
+    return LocalAnswerer(folder, max_new_tokens, batch_size, **options)
 
 
 @contextmanager
@@ -211,7 +223,7 @@ def _open_judge(request: TaskRequest) -> "Iterator[Judge]":
 def _build_chat(name: str, options: Sequence[str]) -> Any:
     from stablellava.backends.catalog import build_backend
 
-    return build_backend("chat", name, _read_options(options, "--chat-option / --judge-option"))
+    return build_backend("chat", name, _read_options(options, "--chat-option or --judge-option"))
 
 
 def _read_options(options: Sequence[str], option: str) -> dict[str, Any]:

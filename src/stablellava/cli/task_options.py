@@ -17,6 +17,14 @@ class SuiteName(StrEnum):
 AnyModelOption = Annotated[
     Path | None, typer.Option("--model", "-m", help="Directory of a trained model.", metavar="DIR")
 ]
+ModelOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-option",
+        help="How a task's model runs here: prompt_style (own, llava-1.5), device, dtype, num_threads.",
+        metavar="KEY=VALUE",
+    ),
+]
 SuiteOption = Annotated[SuiteName, typer.Option("--suite", help="Which pictures are asked about.")]
 DataOption = Annotated[
     Path | None,

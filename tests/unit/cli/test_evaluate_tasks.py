@@ -68,6 +68,7 @@ def test_a_submission_is_written_beside_the_scores(invoke: Invoke, tmp_path: Pat
         (("--task", "pope"), "--task pope needs --data: the folder with coco_pope_random.json"),
         (("--task", "pope", "--data", "x"), "--model, --chat, --answers says where answers come from; got none"),
         (("--task", "pope", "--data", "x", "--model", "m", "--chat", "openai"), "got --model and --chat"),
+        (("--model-option", "device=cpu"), "--model-option does not go here: it is about a task"),
         (("--limit", "3"), "--limit does not go here: it is about a task"),
         (("--rescore", "log.jsonl", "--task", "pope"), "--task does not go here: --rescore takes all"),
         (("--rescore", "log.jsonl"), "no evaluation log at log.jsonl"),
@@ -81,6 +82,13 @@ def test_options_that_cannot_work_are_told_before_anything_is_done(
     result = invoke("evaluate", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_unknown_options_of_a_model_are_named_before_it_is_loaded(invoke: Invoke, tmp_path: Path) -> None:
+    arguments = ("evaluate", "--task", "pope", "--data", files.pope(tmp_path), "--model", "none", "--out", "out")
+    result = invoke(*arguments, "--model-option", "precision=half")
+    assert result.exit_code == 2
+    assert "--model-option precision: known are device, dtype, num_threads, prompt_style" in result.stderr
 
 
 def test_tasks_are_listed_with_what_they_need(invoke: Invoke) -> None:
