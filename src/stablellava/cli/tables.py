@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # pydantic records of rooms that cost time to import
     from stablellava.synthesis.reporting import SynthesisReport
 
 _MAX_REASONS = 3
+_MAX_REASONS_OF_ALL = 10
 _FIGURE = re.compile(r"[-+<]?[\d,.]*( to [-+]?[\d.]+)?$")
 
 
@@ -42,7 +43,13 @@ def synthesis_table(report: "SynthesisReport") -> RenderableType:
         f"{report.num_accepted:,} samples kept, {report.num_rejected:,} dropped, {report.num_painted:,} painted "
         f"in {report.seconds:.1f} s ({report.samples_per_second:,.1f} samples/s) -> {report.data_dir}"
     )
-    return Group(text_table(("capability", "kept", "dropped", "most frequent reasons"), rows), done)
+    num_drafts = report.num_accepted + report.num_rejected
+    common = [f"{reason} {count:,}" for reason, count in report.rejected_by_reason.items()][:_MAX_REASONS_OF_ALL]
+    accepted = (
+        f"{report.num_accepted / num_drafts:.0%} of {num_drafts:,} drafts accepted" if num_drafts else "no drafts"
+    )
+    told = f"{accepted}; dropped for: {', '.join(common)}" if common else accepted
+    return Group(text_table(("capability", "kept", "dropped", "most frequent reasons"), rows), told, done)
 
 
 def spending_table(report: "SynthesisReport") -> RenderableType:

@@ -75,7 +75,7 @@ class _Group:
         differing += np.bitwise_count(view(self.high) ^ np.uint64(signature >> _HALF_BITS))
         # An overlap of t leaves room for (1 - t) / (1 + t) of both sizes in words that only one of them has.
         allowed = (view(self.num_words) + len(seen.words)) * ((1 - min_overlap) / (1 + min_overlap)) + _SLACK
-        return view(self.places)[looks & (differing <= allowed)].copy()
+        return np.array(view(self.places)[looks & (differing <= allowed)])
 
 
 class NearDuplicate:

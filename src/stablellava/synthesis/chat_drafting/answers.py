@@ -15,6 +15,8 @@ PICTURE_MARK = " | "
 """Stands between the prompts of several pictures where they are written as one line."""
 _MAX_PROMPT_CHARS = 600
 _BRACKETED = re.compile(r"\(+\s*([^()]*?)\s*(?::\s*[\d.]+\s*)?\)+")
+_STRAY = " .;|{}[]\"'"
+"""Left over around a phrase when a model loses its way in JSON or brackets."""
 _FUNCTION_WORDS = frozenset({"a", "an", "the", "of", "on", "in", "at", "with", "and", "to", "for", "from", "by"})
 
 
@@ -93,19 +95,19 @@ def _check_echo(answer: Mapping[str, Any], prompt_line: str) -> None:
 
 
 def _bare(text: str) -> str:
-    return one_line(text.replace("(", "").replace(")", "")).rstrip(".").lower()
+    return one_line(text.replace("(", "").replace(")", "")).rstrip(" .,;").lower()
 
 
 def _read_prompt(raw: str, wanted: Sequence[str]) -> PaintPrompt:
     emphasised = [phrase for phrase in _BRACKETED.findall(raw) if phrase]
     text = _BRACKETED.sub(r"\1", raw).replace("(", "").replace(")", "")
-    phrases = [phrase for part in text.split(",") if (phrase := one_line(part).strip(" .;|"))]
+    phrases = [phrase for part in text.split(",") if (phrase := one_line(part).strip(_STRAY))]
     text = ", ".join(phrases)
     if not text or len(text) > _MAX_PROMPT_CHARS:
         raise AnswerUnfit("prompt_unusable", f"a prompt of {len(text)} characters; 1 to {_MAX_PROMPT_CHARS} will do")
     if not any(_is_shown(text, phrase) for phrase in wanted):
         raise AnswerUnfit("keyword_not_in_prompt", f"the prompt {text[:120]!r} does not name {wanted[0]!r}")
-    kept = [phrase for phrase in emphasised if phrase in text]
+    kept = [phrase for phrase in (one_line(entry).strip(_STRAY) for entry in emphasised) if phrase and phrase in text]
     return PaintPrompt(text=text, emphasis=((kept[0] if kept else phrases[0], EMPHASIS),))
 
 

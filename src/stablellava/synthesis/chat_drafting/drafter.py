@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from stablellava.backends.protocols import ChatModel
 from stablellava.config.tree import DraftingSettings
-from stablellava.core.capability import Capability, Place
+from stablellava.core.capability import Place
 from stablellava.core.chat import ChatRequest
 from stablellava.core.draft import CallStamp, Draft, DraftRequest, PaintPrompt, Turn
 from stablellava.core.sample import Rejected
@@ -23,7 +23,7 @@ from stablellava.synthesis.chat_drafting.asking import Asker, Call, Refusal
 from stablellava.synthesis.chat_drafting.instructions import Instructions
 from stablellava.synthesis.chat_drafting.questions import hold_to_form, write_turns
 from stablellava.synthesis.chat_drafting.requests import RequestBuilder, choose_question, count_images
-from stablellava.synthesis.chat_drafting.settings_written import SettingFinder, SettingJudge
+from stablellava.synthesis.chat_drafting.settings_written import SettingFinders, SettingJudge
 from stablellava.synthesis.chat_drafting.spending import SpendingMeter
 from stablellava.synthesis.drafting import reject_request
 
@@ -70,13 +70,13 @@ class ChatDrafter:
         held_out_share: float,
         meter: SpendingMeter,
     ) -> None:
-        self._places = tuple(places)
+        places = tuple(places)
+        finder_of = SettingFinders(places)
         self._max_follow_ups = settings.max_follow_ups
-        self._finders: dict[str, SettingFinder] = {}
         instructions = Instructions(settings.instructions)
-        self.builder = RequestBuilder(instructions, settings, self._places, self._finder_of)
+        self._builder = RequestBuilder(instructions, settings, places, finder_of)
         self.revision = f"{instructions.revision}-{chat.revision}"
-        self._judge = SettingJudge(self._finder_of, held_out_share)
+        self._judge = SettingJudge(finder_of, held_out_share)
         self._asker = Asker(chat, instructions, meter, settings.max_attempts)
         self._name = chat.name
 
@@ -91,7 +91,7 @@ class ChatDrafter:
             return [result for request in requests for result in await self.draft_all([request])]
         results: dict[str, Draft | Rejected] = {}
         prompted: list[_Prompted] = []
-        written = await self._ask_each(requests, self.builder.prompt_call, _read_prompts)
+        written = await self._ask_each(requests, self._builder.prompt_call, _read_prompts)
         for request, prompts in zip(requests, written, strict=True):
             outcome = self._place(request, prompts)
             if isinstance(outcome, Rejected):
@@ -135,10 +135,10 @@ class ChatDrafter:
         return [found[index] for index in range(len(slots))]
 
     def _dialogue_call(self, prompted: Sequence[_Prompted]) -> ChatRequest:
-        return self.builder.dialogue_call([one.request for one in prompted], [one.prompts for one in prompted])
+        return self._builder.dialogue_call([one.request for one in prompted], [one.prompts for one in prompted])
 
     def _question_call(self, prompted: Sequence[_Prompted]) -> ChatRequest:
-        return self.builder.question_call([one.request for one in prompted], [one.prompts for one in prompted])
+        return self._builder.question_call([one.request for one in prompted], [one.prompts for one in prompted])
 
     def _place(self, request: DraftRequest, prompts: tuple[PaintPrompt, ...] | Refusal) -> _Prompted | Rejected:
         if isinstance(prompts, Refusal):
@@ -168,11 +168,6 @@ class ChatDrafter:
             # Tokens, seconds and cost differ between an interrupted run and a whole one; the run's report has them.
             stamp=CallStamp(backend=self._name, model=self._asker.model, revision=self.revision, seed=request.seed),
         )
-
-    def _finder_of(self, capability: Capability) -> SettingFinder:
-        if capability.name not in self._finders:
-            self._finders[capability.name] = SettingFinder(capability, self._places)
-        return self._finders[capability.name]
 
 
 def _by_number(answer: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:

@@ -4,13 +4,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from stablellava.capabilities import load_places
 from stablellava.config.tree import RunConfig
 from stablellava.core.chat import ChatRequest
 from stablellava.core.draft import DraftRequest, PaintPrompt
 from stablellava.core.record import Record
 from stablellava.store.layout import RunLayout
 from stablellava.synthesis.chat_drafting.answers import EMPHASIS
-from stablellava.synthesis.chat_drafting.room import open_drafting
+from stablellava.synthesis.chat_drafting.instructions import Instructions
+from stablellava.synthesis.chat_drafting.requests import RequestBuilder
+from stablellava.synthesis.chat_drafting.settings_written import SettingFinders
 from stablellava.synthesis.chat_drafting.spending import Spending
 from stablellava.synthesis.planning import Tally, training_planner
 from stablellava.synthesis.synthesizing import Material, load_material, synthesize
@@ -42,20 +45,19 @@ class DraftingForecast(Record):
 def predict_from_averages(config: RunConfig, material: Material | None = None) -> DraftingForecast:
     """Return a forecast without asking anybody: requests are written out and measured, answers are assumed.
 
-    Raises: ConfigError, BackendMissing.
+    Raises: ConfigError.
     """
     material = material or load_material(config.synthesis.capabilities)
     tokens_in, num_calls = 0.0, 0.0
     shared = config.synthesis.drafting.drafts_per_call
-    with open_drafting(config) as room:
-        builder = room.drafter.builder
-        for capability in material.capabilities:
-            requests = list(training_planner(config, capability).plan_round(0, _NUM_SAMPLED, Tally()))
-            for request in requests:
-                group = [request] * shared
-                calls = (builder.prompt_call(group), builder.dialogue_call(group, [_stand_in(request)] * shared))
-                tokens_in += sum(map(_count_tokens, calls)) / shared / len(requests)
-                num_calls += _CALLS_PER_DRAFT / shared / len(requests)
+    builder = _open_builder(config)
+    for capability in material.capabilities:
+        requests = list(training_planner(config, capability).plan_round(0, _NUM_SAMPLED, Tally()))
+        for request in requests:
+            group = [request] * shared
+            calls = (builder.prompt_call(group), builder.dialogue_call(group, [_stand_in(request)] * shared))
+            tokens_in += sum(map(_count_tokens, calls)) / shared / len(requests)
+            num_calls += _CALLS_PER_DRAFT / shared / len(requests)
     drafts = config.synthesis.samples_per_capability / ASSUMED_ACCEPTANCE
     spending = Spending(
         num_calls=round(num_calls * drafts),
@@ -119,19 +121,23 @@ def show_requests(config: RunConfig, capability: str, num_drafts: int) -> list[C
 
     Of a dialogue's call the prompt is a stand-in: only the answer to the first call will tell it.
 
-    Raises: ConfigError, BackendMissing.
+    Raises: ConfigError.
     """
     material = load_material((capability,))
-    with open_drafting(config) as room:
-        builder = room.drafter.builder
-        requests = list(training_planner(config, material.capabilities[0]).plan_round(0, num_drafts, Tally()))
-        shared = config.synthesis.drafting.drafts_per_call
-        groups: list[Sequence[DraftRequest]] = [requests[i : i + shared] for i in range(0, len(requests), shared)]
-        return [
-            call
-            for group in groups
-            for call in (builder.prompt_call(group), builder.dialogue_call(group, [*map(_stand_in, group)]))
-        ]
+    builder = _open_builder(config)
+    requests = list(training_planner(config, material.capabilities[0]).plan_round(0, num_drafts, Tally()))
+    shared = config.synthesis.drafting.drafts_per_call
+    groups: list[Sequence[DraftRequest]] = [requests[i : i + shared] for i in range(0, len(requests), shared)]
+    return [
+        call
+        for group in groups
+        for call in (builder.prompt_call(group), builder.dialogue_call(group, [*map(_stand_in, group)]))
+    ]
+
+
+def _open_builder(config: RunConfig) -> RequestBuilder:
+    places, drafting = load_places(), config.synthesis.drafting
+    return RequestBuilder(Instructions(drafting.instructions), drafting, places, SettingFinders(places))
 
 
 def _stand_in(request: DraftRequest) -> tuple[PaintPrompt, ...]:

@@ -1,6 +1,6 @@
 """From draft requests to the messages of a call. Everything in them is fixed by the requests and the instructions."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from stablellava.synthesis.chat_drafting.questions import (
     right_answer,
 )
 from stablellava.synthesis.chat_drafting.schemas import answer_schema
-from stablellava.synthesis.chat_drafting.settings_written import SettingFinder
+from stablellava.synthesis.chat_drafting.settings_written import SettingFinders
 
 _SEED_MASK = 2**31 - 1
 """Servers differ in how large a seed they take; all take 31 bits."""
@@ -41,7 +41,7 @@ class RequestBuilder:
         instructions: Instructions,
         settings: DraftingSettings,
         places: Iterable[Place],
-        finder_of: Callable[[Capability], SettingFinder],
+        finder_of: SettingFinders,
     ) -> None:
         self._instructions = instructions
         self._settings = settings

@@ -4,7 +4,7 @@ A chat model may write another place than the one it was given. What counts for 
 is what stands in the prompt.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from stablellava.core.capability import Capability, Keyword, Place
 from stablellava.core.draft import DraftRequest
@@ -71,6 +71,20 @@ class SettingFinder:
         return found
 
 
+class SettingFinders:
+    """Finders by capability, each built once."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._places = tuple(places)
+        self._finders: dict[str, SettingFinder] = {}
+
+    def __call__(self, capability: Capability) -> SettingFinder:
+        """Return the capability's finder."""
+        if capability.name not in self._finders:
+            self._finders[capability.name] = SettingFinder(capability, self._places)
+        return self._finders[capability.name]
+
+
 class SettingJudge:
     """Holds what was written to the held-out split.
 
@@ -79,7 +93,7 @@ class SettingJudge:
         held_out_share: as for the plan.
     """
 
-    def __init__(self, finder_of: Callable[[Capability], SettingFinder], held_out_share: float) -> None:
+    def __init__(self, finder_of: SettingFinders, held_out_share: float) -> None:
         self._finder_of = finder_of
         self._held_out_share = held_out_share
         self._held_out: dict[tuple[str, str], frozenset[str]] = {}
