@@ -1,7 +1,7 @@
 """Every row of a source looked at before training: what can be used, and what not and why."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,9 +144,3 @@ def _describe(source: Source, place: int, problem: RowRefused | PictureRefused) 
         value=problem.value if isinstance(problem, RowRefused) else "",
         index=place,
     )
-
-
-def iter_good(source: Source, report: SourceReport) -> Iterator[SourceRow]:
-    """Yield the rows that can be used, in the files' order."""
-    for place in report.good_rows.tolist():
-        yield source.read(place)
