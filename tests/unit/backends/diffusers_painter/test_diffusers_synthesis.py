@@ -32,7 +32,7 @@ synthesize(RunConfig.model_validate_json(sys.argv[1]), RunLayout(Path(sys.argv[2
 
 def diffusers_config(model: Path) -> RunConfig:
     options = {"model": str(model), "steps": 4, "batch_size": 8}
-    changes = {"samples_per_capability": 20, "size_px": 64, "shard_size": 60}
+    changes = {"samples_per_capability": 20, "size_px": 32, "shard_size": 60}
     return toy_config(**changes).model_copy(
         update={
             "synthesis": toy_config(**changes).synthesis.model_copy(
