@@ -10,7 +10,8 @@ The contract with a round loop, for each capability and round::
     if evolution.why_stopped(capability): plan no further round for it
 
 ``evolution.notes`` says in words what the guard did. Everything depends on the outcomes alone, so a resumed run that
-judges and advances the same rounds in the same order has the same pools. Samples of a collapsed round come back as
+judges and advances the same rounds in the same order has the same pools; what was saved of a round is not measured
+again. Samples of a collapsed round come back as
 rejects with their drafts; given those rejects again (read from a committed shard), the verdict is the same.
 """
 
@@ -70,6 +71,8 @@ class _State:
     """Of all samples accepted so far."""
     verdict: CollapseVerdict | None = None
     """Of the round that is being committed."""
+    saved: RoundRecord | None = None
+    """What an earlier start saved of that round."""
 
 
 class Evolution:
@@ -104,10 +107,6 @@ class Evolution:
         pool = self._states[requests[0].capability.name].pool
         return show_exemplars(pool, requests, self._settings, self._drafts_per_call)
 
-    def pool_of(self, capability: str) -> ExemplarPool:
-        """Return the pool that the next round is shown."""
-        return self._states[capability].pool
-
     def why_stopped(self, capability: str) -> str:
         """Return why no more is drafted for the capability, or nothing."""
         return self._states[capability].stopped
@@ -115,19 +114,14 @@ class Evolution:
     def judge(self, capability: str, round_index: int, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Return the round's outcomes, all samples among them turned into rejects if the round has collapsed."""
         state = self._states[capability]
-        state.verdict = judge_round(
-            state.capability,
-            _texts_of(outcomes),
-            state.first,
-            state.previous,
-            self._settings.collapse,
-            self._embed,
-        )
-        if not state.verdict.collapsed:
+        state.saved = _find_record(self._data_dir, capability, round_index, len(outcomes))
+        verdict = state.saved.verdict if state.saved else self._compare(state, outcomes)
+        state.verdict = verdict
+        if not verdict.collapsed:
             return list(outcomes)
-        detail = f"round {round_index + 1} {state.verdict.reason}"
-        verdict = Verdict(filter_name="collapse_guard", kept=False, reason=COLLAPSED, detail=detail)
-        return [turn_down(outcome, verdict) if isinstance(outcome, Sample) else outcome for outcome in outcomes]
+        detail = f"round {round_index + 1} {verdict.reason}"
+        refusal = Verdict(filter_name="collapse_guard", kept=False, reason=COLLAPSED, detail=detail)
+        return [turn_down(outcome, refusal) if isinstance(outcome, Sample) else outcome for outcome in outcomes]
 
     def advance(self, capability: str, round_index: int, outcomes: Sequence[Outcome]) -> RoundRecord:
         """Let the pool evolve on a committed round, or go back to what it was; save and return how the round went.
@@ -135,7 +129,8 @@ class Evolution:
         Raises: RecordError (full disk).
         """
         state = self._states[capability]
-        verdict, state.verdict = state.verdict, None
+        verdict, saved = state.verdict, state.saved
+        state.verdict = state.saved = None
         if verdict is None:
             raise ValueError(f"round {round_index} of {capability!r} was not judged")
         samples = [outcome for outcome in outcomes if isinstance(outcome, Sample)]
@@ -143,9 +138,9 @@ class Evolution:
         if verdict.collapsed:
             action = self._go_back(state, round_index, verdict, len(outcomes))
         else:
-            action = self._go_on(state, verdict, samples)
+            action = self._go_on(state, verdict, samples, saved)
             self._remember(state, verdict, texts, samples)
-        record = RoundRecord(
+        record = saved or RoundRecord(
             capability=capability,
             round_index=round_index,
             num_drafts=len(outcomes),
@@ -156,15 +151,26 @@ class Evolution:
             is_frozen=state.is_frozen,
             pool=state.pool,
         )
-        write_atomic(_record_path(self._data_dir, capability, round_index), record.to_json() + b"\n")
+        if saved is None:
+            write_atomic(_record_path(self._data_dir, capability, round_index), record.to_json() + b"\n")
         return record
 
-    def _go_on(self, state: _State, verdict: CollapseVerdict, samples: Sequence[Sample]) -> Action:
+    def _compare(self, state: _State, outcomes: Sequence[Outcome]) -> CollapseVerdict:
+        settings, texts = self._settings.collapse, _texts_of(outcomes)
+        return judge_round(state.capability, texts, state.first, state.previous, settings, self._embed)
+
+    def _go_on(
+        self, state: _State, verdict: CollapseVerdict, samples: Sequence[Sample], saved: RoundRecord | None
+    ) -> Action:
         state.good_pool = state.pool
         if state.is_frozen or not verdict.was_judged:
             return "kept"
         num_keywords = len(state.capability.keywords)
-        state.pool = state.pool.evolve(samples, self._settings, num_keywords, state.earlier, self._embed)
+        state.pool = (
+            saved.pool
+            if saved
+            else state.pool.evolve(samples, self._settings, num_keywords, state.earlier, self._embed)
+        )
         return "kept" if state.pool == state.good_pool else "evolved"
 
     def _go_back(self, state: _State, round_index: int, verdict: CollapseVerdict, num_drafts: int) -> Action:
@@ -206,6 +212,18 @@ def read_rounds(data_dir: Path) -> dict[str, list[RoundRecord]]:
             raise RecordError(f"{path}: cannot be read: {exc.strerror}") from exc
         found.setdefault(path.parent.name, []).append(RoundRecord.from_json(data, str(path)))
     return {name: sorted(records, key=lambda record: record.round_index) for name, records in found.items()}
+
+
+def _find_record(data_dir: Path, capability: str, round_index: int, num_drafts: int) -> RoundRecord | None:
+    """Return what was saved of a round; None if that is not there, damaged, or of a round of another size."""
+    path = _record_path(data_dir, capability, round_index)
+    if not path.is_file():
+        return None
+    try:
+        record = RoundRecord.from_json(path.read_bytes(), str(path))
+    except RecordError:
+        return None  # it is measured and written again, as a damaged shard is
+    return record if record.num_drafts == num_drafts else None
 
 
 def _record_path(data_dir: Path, capability: str, round_index: int) -> Path:

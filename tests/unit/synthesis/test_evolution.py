@@ -1,11 +1,13 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from scripted import RoundRunner, Write, fill_five_forms, repeat_five, write_by_grammar
+from scripted import Outcome, RoundRunner, Write, fill_five_forms, repeat_five, write_by_grammar
 from stablellava.capabilities import load_capability
 from stablellava.config.tree import CollapseSettings, PoolSettings
 from stablellava.core.sample import Rejected
+from stablellava.synthesis.diversity import Vectors, embed_ngrams
 from stablellava.synthesis.evolution import COLLAPSED, Evolution, read_rounds
 
 SETTINGS = PoolSettings(round_size=40)
@@ -14,6 +16,15 @@ SETTINGS = PoolSettings(round_size=40)
 def start(data_dir: Path, capability: str = "animal", settings: PoolSettings = SETTINGS) -> RoundRunner:
     loaded = load_capability(capability)
     return RoundRunner(Evolution(data_dir, [loaded], settings), loaded, settings)
+
+
+def go_again(runner: RoundRunner, rounds: Sequence[list[Outcome]]) -> None:
+    """Take a run up after a restart: committed rounds are judged and counted again."""
+    for index, committed in enumerate(rounds):
+        assert runner.evolution.judge("animal", index, committed) == committed
+        runner.evolution.advance("animal", index, committed)
+        runner.tally.add(committed)
+        runner.committed.append(committed)
 
 
 @pytest.mark.parametrize("collapsed_writer", [repeat_five, fill_five_forms])
@@ -69,15 +80,34 @@ def test_rounds_go_on_after_a_restart_with_the_same_pools(tmp_path: Path) -> Non
     for write in script[:3]:
         torn.run(write)
     again = start(tmp_path / "torn")
-    for committed in torn.committed:
-        index = len(again.committed)
-        again.evolution.judge("animal", index, committed)
-        again.evolution.advance("animal", index, committed)
-        again.tally.add(committed)
-        again.committed.append(committed)
+    go_again(again, torn.committed)
     again.run(write_by_grammar)
     assert read_rounds(tmp_path / "torn") == read_rounds(tmp_path / "whole")
     assert again.committed == whole.committed
+
+
+def test_what_was_saved_of_a_round_is_not_measured_again_and_a_damaged_record_is_made_anew(tmp_path: Path) -> None:
+    embedded: list[int] = []
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        embedded.append(len(texts))
+        return embed_ngrams(texts)
+
+    def begin() -> RoundRunner:
+        return RoundRunner(Evolution(tmp_path, [animal], SETTINGS, embed), animal, SETTINGS)
+
+    animal = load_capability("animal")
+    whole = begin()
+    for _ in range(3):
+        whole.run(write_by_grammar)
+    before = read_rounds(tmp_path)
+    embedded.clear()
+    go_again(begin(), whole.committed)
+    assert embedded == []
+    (tmp_path / "pools" / "animal" / "r01.json").write_text("{torn")
+    go_again(begin(), whole.committed)
+    assert embedded
+    assert read_rounds(tmp_path) == before
 
 
 def test_too_few_drafts_are_not_judged_and_the_pool_does_not_evolve_on_them(tmp_path: Path) -> None:
