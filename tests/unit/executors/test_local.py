@@ -1,8 +1,9 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -62,3 +63,46 @@ def test_a_worker_that_dies_is_one_clear_error() -> None:
     with pytest.raises(BackendFailed, match=message), LocalExecutor(build_failing, ("die",), 2) as executor:
         list(executor.map_ordered(range(5)))
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_items_are_taken_as_they_are_needed(num_workers: int) -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            taken.append(item)
+            yield item
+
+    with LocalExecutor(build_doubler, (10,), num_workers) as executor:
+        results = executor.map_ordered(items())
+        assert [next(results) for _ in range(3)] == [0, 10, 20]
+        assert len(taken) < 40
+        results.close()
+
+
+def test_a_result_is_given_while_the_next_item_is_long_in_coming() -> None:
+    came = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 7
+        came.wait(20)
+        yield 8
+
+    with LocalExecutor(build_doubler, (10,), 2) as executor:
+        results = executor.map_ordered(items())
+        assert next(results) == 70
+        came.set()
+        assert list(results) == [80]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_what_came_before_a_broken_item_is_given_first(num_workers: int) -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise BackendFailed("no more")
+
+    given: list[int] = []
+    with LocalExecutor(build_doubler, (10,), num_workers) as executor, pytest.raises(BackendFailed, match="no more"):
+        given.extend(executor.map_ordered(items()))
+    assert given == [0, 10, 20]
