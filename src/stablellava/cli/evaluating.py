@@ -1,9 +1,7 @@
 """Verbs: evaluate, report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from stablellava.cli import task_options as opts
 from stablellava.cli.options import JsonOption, OpenOption, Overrides, RunOption
