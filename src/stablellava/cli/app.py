@@ -9,8 +9,8 @@ from stablellava.cli import (
     caching,
     calibrate,
     chat,
-    comparing,
     checking_data,
+    comparing,
     demo,
     evaluating,
     exchange,
@@ -21,9 +21,11 @@ from stablellava.cli import (
     plan,
     study,
     synthesize,
+    train_plan,
     training,
 )
 from stablellava.cli.failing import report_failures
+from stablellava.cli.grouping import group_with_default
 
 _TEACHING = """Make visual-instruction data on purpose, train a LLaVA on it, and measure what changed.
 
@@ -40,7 +42,6 @@ _VERBS: dict[str, Callable[..., None]] = {
     "calibrate": calibrate.calibrate,
     "import": exchange.import_rows,
     "export": exchange.export_samples,
-    "train": training.train,
     "evaluate": evaluating.evaluate,
     "compare": comparing.compare,
     "report": evaluating.report,
@@ -48,6 +49,10 @@ _VERBS: dict[str, Callable[..., None]] = {
     "chat": chat.chat,
 }
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "train": (
+        "Train a stage, or say what it would take.",
+        {"run": training.train, "plan": train_plan.plan_training},
+    ),
     "tasks": ("See which benchmarks can be evaluated.", {"list": benchmarking.list_tasks}),
     "backends": (
         "See which writers, chat models and painters there are, and whether they answer.",
@@ -66,13 +71,17 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
 }
 
 
+_DEFAULT_VERBS = {"train": "run"}
+"""Group -> the verb that is meant where none is named: ``train --stage align`` is ``train run --stage align``."""
+
+
 def build_app() -> typer.Typer:
     """Return the command with every verb registered."""
     app = _new_typer(_TEACHING)
     for name, verb in _VERBS.items():
         app.command(name)(report_failures(verb))
     for name, (summary, verbs) in _GROUPS.items():
-        group = _new_typer(summary)
+        group = _new_typer(summary, _DEFAULT_VERBS.get(name))
         for verb_name, verb in verbs.items():
             group.command(verb_name)(report_failures(verb))
         app.add_typer(group, name=name)
@@ -84,7 +93,12 @@ def main() -> None:
     build_app()(prog_name="stablellava")
 
 
-def _new_typer(summary: str) -> typer.Typer:
+def _new_typer(summary: str, default_verb: str | None = None) -> typer.Typer:
     return typer.Typer(
-        help=summary, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+        cls=group_with_default(default_verb) if default_verb else None,
+        help=summary,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
     )

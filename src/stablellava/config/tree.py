@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from stablellava.config.base import BackendSettings, Settings
+from stablellava.config.lora import LoraSettings
 from stablellava.config.verifying import VerifySettings
 
 SINGLE_IMAGE_CAPABILITIES = (
@@ -229,6 +230,8 @@ class StageConfig(Settings):
     """Leave the language model's word embeddings (and a head tied to them) as they are."""
     train_last_layers: int | None = Field(default=None, ge=1)
     """Only so many of the language model's layers learn, from the last; the embeddings and the other layers stay."""
+    lora: LoraSettings | None = None
+    """Adapters instead of the language model's own weights (train_language_model must be on); None: full training."""
     num_samples: int | None = Field(default=None, ge=1)
     """Samples drawn (without repeats until all were seen once); None: every sample once per epoch."""
     num_epochs: float = Field(default=1.0, gt=0)

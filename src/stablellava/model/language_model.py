@@ -35,6 +35,17 @@ def load_language_model(name_or_path: str) -> tuple[PreTrainedModel, PreTrainedT
     return model, tokenizer
 
 
+def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a language model without its weights. Raises: as ``load_language_model``."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            _folder_of(name_or_path), local_files_only=True
+        )
+    except (OSError, ValueError, KeyError) as exc:
+        raise ConfigError(f"training.model.language_model={name_or_path!r} has no tokenizer: {exc}") from exc
+    return tokenizer
+
+
 @contextlib.contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Keep transformers' bars for loading and writing off the terminal; ours show the whole work."""

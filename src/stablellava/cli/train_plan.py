@@ -1,0 +1,110 @@
+"""Verb: train plan."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stablellava.cli.options import ConfigOption, JsonOption, Overrides, PresetOption, RunOption
+from stablellava.cli.training import Stage
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from stablellava.training.stage_plan import StagePlan
+
+_GB = 1e9
+_MILLION = 1e6
+
+
+class Spread(StrEnum):
+    """How a stage is spread over devices."""
+
+    ddp = "ddp"
+    fsdp = "fsdp"
+    zero2 = "zero2"
+    zero3 = "zero3"
+
+
+def plan_training(
+    overrides: Overrides = None,
+    stage: Annotated[Stage, typer.Option("--stage", "-s", help="Which stage.")] = Stage.instruct,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    run: RunOption = None,
+    devices: Annotated[int, typer.Option("--devices", "-d", min=1, help="GPUs, over all nodes.")] = 1,
+    memory: Annotated[float, typer.Option("--memory", min=1, help="Of each GPU, in GB (10^9 bytes).")] = 24.0,
+    strategy: Annotated[
+        Spread | None, typer.Option("--strategy", help="By default fsdp on several GPUs, ddp on one.")
+    ] = None,
+    global_batch: Annotated[
+        int | None, typer.Option("--global-batch", min=1, help="Samples per step that are wanted; checked to divide.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="Samples per epoch, where the data are not here yet.")
+    ] = None,
+    tokens: Annotated[
+        float | None, typer.Option("--tokens", min=1, help="Tokens per sample, image tokens included; else counted.")
+    ] = None,
+    supervised: Annotated[
+        float | None, typer.Option("--supervised", min=1, help="Tokens per sample that are learned from; else counted.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=1, help="Tokens per second of one device, to state the time.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a stage will take before anybody pays: parameters, tokens, steps, memory per GPU, hours.
+
+    No weights are read and no GPU is needed. Ends with exit code 2 if it cannot fit, and says what would.
+
+    Example: stablellava train plan --preset llava-1.5-13b --devices 8 --memory 80 --samples 665298 --tokens 800
+    """
+    from stablellava.cli.output import print_result
+    from stablellava.cli.runs import open_run
+    from stablellava.core.errors import ConfigError
+    from stablellava.training.counting import count_tokens
+    from stablellava.training.stage_plan import Cluster, TokenCounts, plan_stage
+
+    settings, layout = open_run(config, preset, run, overrides)
+    if samples and tokens:
+        counts = TokenCounts(samples, tokens, supervised or tokens / 4, is_counted=False)
+    elif samples or tokens or supervised:
+        raise ConfigError("give --samples and --tokens together (and --supervised), or none of them to count the data")
+    else:
+        counts = count_tokens(settings, layout, stage.value)
+    spread = strategy or (Spread.fsdp if devices > 1 else Spread.ddp)
+    cluster = Cluster(devices, memory, spread.value, rate)
+    plan = plan_stage(settings, stage.value, cluster, counts, global_batch)
+    print_result(plan.model_dump(mode="json"), as_json, *_show(plan))
+    if not plan.fits:
+        raise ConfigError(
+            f"{plan.total_gb:.1f} GB do not fit into {plan.device_gb:g} GB. What would: {'; '.join(plan.advice)}"
+        )
+
+
+def _show(plan: "StagePlan") -> "list[RenderableType]":
+    from stablellava.cli.tables import text_table
+
+    parts = [
+        (module.name, f"{module.num_parameters / _MILLION:,.1f}M", f"{module.num_trainable / _MILLION:,.1f}M")
+        for module in plan.modules
+    ]
+    if plan.num_adapter_parameters:
+        adapters = f"{plan.num_adapter_parameters / _MILLION:,.1f}M"
+        parts.append(("adapters", adapters, adapters))
+    memory = [(part.name, f"{part.bytes_per_device / _GB:,.2f}") for part in plan.memory]
+    memory.append(("total", f"{plan.total_gb:,.2f}"))
+    source = "counted in the data" if plan.are_tokens_counted else "as given"
+    lines = [
+        f"{plan.num_samples:,} samples in {plan.num_steps:,} steps of {plan.samples_per_step}; "
+        f"{plan.image_tokens} tokens a picture",
+        f"{plan.num_tokens:,} tokens, {plan.num_supervised:,} of them learned from ({source}); packed, none is padding",
+        f"{plan.num_devices} x {plan.device_gb:g} GB, {plan.strategy}: {'fits' if plan.fits else 'does not fit'}",
+        f"{plan.hours:,.1f} hours" if plan.hours is not None else "no time stated: give --rate",
+    ]
+    return [
+        text_table(("part", "parameters", "learning"), parts, "Model"),
+        text_table(("memory of each GPU", "GB"), memory, "Memory"),
+        "\n".join(lines),
+    ]
