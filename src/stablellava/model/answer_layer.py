@@ -73,9 +73,9 @@ def _attend(
     query = _rotate(query, cos_1LD[:, places_S], sin_1LD[:, places_S])
     key = _rotate(key, cos_1LD, sin_1LD)
     segments = zip(
-        query.split([len(places) for places in answer_places], dim=2),
-        key.split(lengths, dim=2),
-        value.split(lengths, dim=2),
+        torch.split(query, [len(places) for places in answer_places], dim=2),
+        torch.split(key, lengths, dim=2),
+        torch.split(value, lengths, dim=2),
         answer_places,
         strict=True,
     )
@@ -92,7 +92,7 @@ def _attend(
 
 
 def _split_heads(states_1SE: torch.Tensor, head_dim: int) -> torch.Tensor:
-    return states_1SE.unflatten(-1, (-1, head_dim)).transpose(1, 2)
+    return states_1SE.view(*states_1SE.shape[:2], -1, head_dim).transpose(1, 2)
 
 
 def _rotate(states_1HSD: torch.Tensor, cos_1SD: torch.Tensor, sin_1SD: torch.Tensor) -> torch.Tensor:

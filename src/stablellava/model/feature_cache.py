@@ -85,7 +85,7 @@ class FeatureCache:
     @property
     def bytes_per_image(self) -> int:
         num_patches, width = self.patches_shape
-        return num_patches * width * np.dtype(np.float32).itemsize
+        return int(num_patches * width * np.dtype(np.float32).itemsize)
 
     def compute(
         self,

@@ -37,10 +37,10 @@ def attend_within_segments(
         if options.get(name) is not None:
             raise ValueError(f"{type(module).__name__} attends with {name}: set training.speed.attention=block_mask")
     lengths = list(segment_lengths) if segment_lengths is not None else [query.shape[2]]
-    rows = zip(*(part.split(lengths, dim=2) for part in (query, key, value)), strict=True)
+    segments = zip(*(torch.split(part, lengths, dim=2) for part in (query, key, value)), strict=True)
     attended = [
-        sdpa_attention_forward(module, *row, attention_mask=_window_mask(row[0], sliding_window), **options)[0]
-        for row in rows
+        sdpa_attention_forward(module, queries, keys, values, _window_mask(queries, sliding_window), **options)[0]
+        for queries, keys, values in segments
     ]
     return (attended[0] if len(attended) == 1 else torch.cat(attended, dim=1)), None
 

@@ -88,7 +88,8 @@ def embed(llava: LlavaForConditionalGeneration, token_ids: torch.Tensor, patches
     text_BLE: torch.Tensor = llava.get_input_embeddings()(token_ids)
     if not len(patches):
         # Adds exactly 0, and tells the optimizer so: with others' pictures in the step or none, the same.
-        return text_BLE + 0 * llava.model.multi_modal_projector(patches.new_zeros(1, *patches.shape[1:])).sum()
+        blank_1PE: torch.Tensor = llava.model.multi_modal_projector(patches.new_zeros(1, *patches.shape[1:]))
+        return text_BLE + 0 * blank_1PE.sum()
     patches_NPE = llava.model.multi_modal_projector(patches)
     is_image_BL1 = (token_ids == llava.config.image_token_id).unsqueeze(-1)
     return text_BLE.masked_scatter(is_image_BL1, patches_NPE.to(text_BLE.dtype))
@@ -99,8 +100,9 @@ def select_patches(llava: LlavaForConditionalGeneration, pixel_values: torch.Ten
 
     Shapes: pixel_values [N, C, H, W] -> [N, P, D].
     """
-    tower = llava.model.vision_tower
-    with torch.no_grad(), _layers_read(tower, llava.config.vision_feature_layer) as layer:
+    tower, read = llava.model.vision_tower, llava.config.vision_feature_layer
+    assert isinstance(read, int)
+    with torch.no_grad(), _layers_read(tower, read) as layer:
         outputs = tower(pixel_values, output_hidden_states=True, return_dict=True)
     selected_NPD: torch.Tensor = outputs.hidden_states[layer]
     return selected_NPD[:, 1:] if llava.config.vision_feature_select_strategy == "default" else selected_NPD

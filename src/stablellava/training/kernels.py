@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from transformers import LlavaForConditionalGeneration
-from transformers.utils import is_flash_attn_2_available
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from stablellava.config.tree import SpeedSettings
 from stablellava.core.errors import BackendMissing, ConfigError
@@ -98,6 +98,13 @@ def apply_kernels(loss_model: AnswerLoss, speed: SpeedSettings, batch: dict[str,
     if speed.compile:
         for layer in language_model.layers:
             layer.compile(dynamic=True)
+
+
+def undo_checkpointing(llava: LlavaForConditionalGeneration) -> None:
+    """Let the layers keep their activations again."""
+    language_model = llava.model.language_model
+    disable = getattr(language_model, "activation_checkpointing_disable", None)
+    (disable or language_model.gradient_checkpointing_disable)()
 
 
 def check_parity(name: str, before: float, after: float) -> None:

@@ -92,7 +92,7 @@ def starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> Vl
 def build_collator(ready: Prepared, speed: SpeedSettings, attention: str) -> PaddingCollator | PackingCollator:
     """Return what makes batches of samples: packed or padded, with cached patches or decoded pictures."""
     processor = ready.vlm.processor
-    size_px = ready.vlm.model.config.vision_config.image_size
+    size_px = int(ready.vlm.model.model.vision_tower.config.image_size)
     pictures = (
         CachedPatches(ready.cache) if speed.cached_features else DecodedPictures(processor.image_processor, size_px)
     )

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from stablellava.config.tree import RunConfig, StageName
+from stablellava.config.tree import RunConfig, StageName, WatchSettings
+from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
 from stablellava.model.assembling import Vlm
 from stablellava.model.closed_form import solve_projector
@@ -60,6 +61,7 @@ def train_stage(
     processes = join_processes()
     tell = progress if progress is not None and processes.is_main_process else tell_nobody
     settings = config.training.align if stage == "align" else config.training.instruct
+    _check_watch(config.training.watch, measure)
     _use_processor_well(config.training.num_threads)
     with processes.main_process_first():
         # The first process checks the sources; the others find its report.
@@ -200,6 +202,11 @@ def _save_model(vlm: Vlm, folder: Path) -> None:
         vlm.save(scratch)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
+
+
+def _check_watch(watch: WatchSettings, measure: MeasureVlm | None) -> None:
+    if watch.every_steps and watch.metric != "loss" and measure is None:
+        raise ConfigError(f'training.watch.metric={watch.metric!r}: nothing measures it here; "loss" always works')
 
 
 def _use_processor_well(num_threads: int) -> None:

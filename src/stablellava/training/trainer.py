@@ -84,6 +84,7 @@ class StageTrainer(Trainer):
         self.stage = stage
         self.plan = plan
         self.dataset = dataset
+        self.collator = collator
         self.logs = logs
         self.checkpoint_dir = checkpoint_dir
         self.held_out = held_out
@@ -97,6 +98,8 @@ class StageTrainer(Trainer):
             model=loss_model, args=args, train_dataset=dataset, data_collator=collator, eval_dataset=watched
         )
         self.remove_callback(PrinterCallback)
+        if measure is not None and self._is_sharded:
+            raise ConfigError("a measurement needs the whole model, and processes hold shards of it; measure the loss")
         # AnswerLoss divides by the supervised tokens of the whole step, which the Trainer counts for it.
         self.model_accepts_loss_kwargs = True
         self._loss_shifts_labels = True
@@ -107,8 +110,9 @@ class StageTrainer(Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Build AdamW with one learning rate for the language model and one for the projector."""
+        del model
         if self.optimizer is None:
-            self.optimizer = torch.optim.AdamW(group_parameters(model or self.model, self.stage), fused=True)
+            self.optimizer = torch.optim.AdamW(group_parameters(self.model, self.stage), fused=True)
         return self.optimizer
 
     def compute_loss(
@@ -146,6 +150,10 @@ class StageTrainer(Trainer):
         if self.measure is not None:
             measured = dict(self.measure()) if self.is_world_process_zero() else {}
             values |= agree(measured)
+        if self.training.watch.metric not in values:
+            raise ConfigError(
+                f"training.watch.metric={self.training.watch.metric!r} was not measured; there is {', '.join(values)}"
+            )
         metrics = {f"eval_{name}": value for name, value in values.items()}
         self.log(metrics)
         if self.is_world_process_zero():
@@ -191,18 +199,22 @@ class StageTrainer(Trainer):
 
     def gather_sharded_weights(self) -> dict[str, torch.Tensor] | None:
         """Return all weights on the main process if processes hold shards of them; None if each holds all."""
-        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+        if not self._is_sharded:
             return None
         weights = self.accelerator.get_state_dict(self.model_wrapped)
         return {name.removeprefix("llava."): tensor for name, tensor in weights.items()}
 
+    @property
+    def _is_sharded(self) -> bool:
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
     def _load(self, plan: StepPlan) -> DataLoader[Any]:
-        packed = isinstance(self.data_collator, PackingCollator)
+        packed = isinstance(self.collator, PackingCollator)
         batches = plan.batches(self.args.process_index, balanced=packed)
         return DataLoader(
             self.dataset,
             batch_sampler=FixedBatches(batches, self.stage.batch_size),
-            collate_fn=self.data_collator,
+            collate_fn=self.collator,
             num_workers=self.training.speed.num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
@@ -229,12 +241,12 @@ class StageTrainer(Trainer):
         """Return the ids of the samples whose own loss is not a number; all of the step's if none is alone."""
         examples = [self.dataset[index] for index in self.plan.steps[step]]
         names = [example.example_id for example in examples]
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+        if self._is_sharded:
             return names
         alone = [
             name
             for name, example in zip(names, examples, strict=True)
-            if not torch.isfinite(self.model(**self._prepare_inputs(self.data_collator([example])), num_supervised=1))
+            if not torch.isfinite(self.model(**self._prepare_inputs(self.collator([example])), num_supervised=1))
         ]
         return alone or names
 
@@ -244,7 +256,7 @@ class StageTrainer(Trainer):
         if is_best and watch.keep == "best":
             self.control.should_save = True
         if watch.stop_after and not is_best:
-            waited = (self.state.global_step - self.state.best_global_step) // watch.every_steps
+            waited = (self.state.global_step - (self.state.best_global_step or 0)) // watch.every_steps
             self.control.should_training_stop |= waited >= watch.stop_after
         return is_best
 

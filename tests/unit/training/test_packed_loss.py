@@ -152,7 +152,7 @@ def test_a_window_is_kept_inside_each_segment(module: torch.nn.Module) -> None:
 
 def test_attention_that_a_causal_pass_cannot_do_is_refused(module: torch.nn.Module) -> None:
     query = torch.randn(1, 2, 3, 4)
-    with pytest.raises(ValueError, match="softcap: set training.speed.attention=block_mask"):
+    with pytest.raises(ValueError, match=r"softcap: set training\.speed\.attention=block_mask"):
         attend_within_segments(module, query, query, query, None, [3], softcap=30.0)
 
 

@@ -1,0 +1,123 @@
+"""What a stage does beside its steps: measuring, stopping, keeping the best, naming spikes, switching."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny_vlm
+from stablellava.core.errors import ConfigError
+from stablellava.model.assembling import Vlm, load_vlm
+from stablellava.store.layout import RunLayout
+from stablellava.training.stages import train_stage
+from stablellava.training.step_log import MeasureRow, RowLog, read_step_log
+from stablellava.training.switches import compare_switches
+
+WATCH = ("training.watch.held_out_samples=4", "training.watch.every_steps=1")
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_vlm.write_language_model(tmp_path_factory.mktemp("lm"))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> RunLayout:
+    layout = RunLayout(tmp_path)
+    tiny_vlm.write_samples(layout.data_dir, 14)
+    return layout
+
+
+def measures_of(layout: RunLayout) -> list[MeasureRow]:
+    return RowLog(layout.training_dir("align") / "measures.jsonl", MeasureRow).read()
+
+
+def test_the_loss_on_held_out_samples_is_measured_and_they_are_not_trained_on(
+    language_model: Path, layout: RunLayout
+) -> None:
+    config = tiny_vlm.training_config(language_model, *WATCH, "training.align.num_samples=null")
+    report = train_stage(config, layout, "align")
+    rows = measures_of(layout)
+    assert [row.step for row in rows] == [1, 2, 3, 4, 5]
+    assert report.num_samples == 14 - 4
+    losses = [row.values["loss"] for row in rows]
+    assert losses == sorted(losses, reverse=True)
+
+
+class Capability:
+    """Rises, then falls; looks at the weights each time."""
+
+    def __init__(self, scores: list[float]):
+        self.scores = iter(scores)
+        self.projectors: list[torch.Tensor] = []
+
+    def __call__(self, vlm: Vlm) -> Mapping[str, float]:
+        assert not vlm.model.training
+        self.projectors.append(vlm.model.model.multi_modal_projector.linear_1.weight.detach().clone())
+        return {"capability": next(self.scores)}
+
+
+def test_the_best_weights_are_kept_and_training_stops_when_nothing_gets_better(
+    language_model: Path, layout: RunLayout
+) -> None:
+    watch = ("metric=capability", "every_steps=1", "stop_after=2", "keep=best")
+    config = tiny_vlm.training_config(language_model, *(f"training.watch.{setting}" for setting in watch))
+    capability = Capability([0.1, 0.5, 0.3, 0.5, 0.9])
+    report = train_stage(config, layout, "align", measure=capability)
+    assert report.num_steps == 4
+    kept = load_vlm(layout.model_dir("align")).model.model.multi_modal_projector.linear_1.weight
+    assert torch.equal(kept, capability.projectors[1])
+    assert not torch.equal(kept, capability.projectors[3])
+
+
+def test_a_metric_that_nobody_measures_is_refused_before_any_step(language_model: Path, layout: RunLayout) -> None:
+    config = tiny_vlm.training_config(
+        language_model, "training.watch.metric=capability", "training.watch.every_steps=1"
+    )
+    with pytest.raises(ConfigError, match=r"training\.watch\.metric='capability'"):
+        train_stage(config, layout, "align")
+    assert not layout.training_log_path("align").exists()
+
+
+def test_holding_out_every_sample_is_refused(language_model: Path, layout: RunLayout) -> None:
+    config = tiny_vlm.training_config(
+        language_model, "training.watch.held_out_samples=14", "training.watch.every_steps=1"
+    )
+    with pytest.raises(ConfigError, match="there are 14 samples"):
+        train_stage(config, layout, "align")
+
+
+def test_a_loss_that_stands_out_names_its_samples(language_model: Path, layout: RunLayout) -> None:
+    config = tiny_vlm.training_config(
+        language_model,
+        "training.instruct.num_samples=28",
+        "training.instruct.learning_rate=10.0",
+        "training.instruct.schedule=constant_with_warmup",
+        "training.instruct.warmup_share=0.9",
+    )
+    train_stage(config, layout, "align")
+    report = train_stage(config, layout, "instruct")
+    rows = [row for row in read_step_log(layout.training_log_path("instruct")) if row.suspects]
+    assert report.num_spikes == len(rows) > 0
+    assert all(len(row.suspects) == row.samples and row.suspects[0].startswith("sample-") for row in rows)
+
+
+def test_pictures_decoded_by_workers_teach_what_cached_features_teach(language_model: Path, layout: RunLayout) -> None:
+    other = RunLayout(layout.root / "other")
+    tiny_vlm.write_samples(other.data_dir, 14)
+    without = ("training.speed.cached_features=false", "training.speed.num_workers=2")
+    losses = []
+    for run, overrides in ((layout, ()), (other, without)):
+        train_stage(tiny_vlm.training_config(language_model, *overrides), run, "align")
+        losses.append([row.loss for row in read_step_log(run.training_log_path("align"))])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert not other.features_dir.exists()
+
+
+def test_no_switch_changes_loss_or_gradients(language_model: Path, layout: RunLayout) -> None:
+    effects = compare_switches(tiny_vlm.training_config(language_model), layout, "align")
+    assert {"packing", "answers_only", "short_last_layer", "cached_features"} <= {effect.setting for effect in effects}
+    for effect in effects:
+        assert effect.loss_on == pytest.approx(effect.loss_off, abs=1e-5), effect
+        assert effect.gradient_difference < 1e-3, effect
