@@ -102,6 +102,7 @@ def run_request(request: TaskRequest) -> "TaskLog":
         limit=request.limit,
         keep_going=request.keep_going,
     )
+    _note_contamination(request.model, loaded)
     log_path = out / f"{task.name}.{loaded.variant}.{_name_of(request)}.jsonl"
     with ExitStack() as stack:
         judge = stack.enter_context(_open_judge(request)) if request.judge else None
@@ -112,6 +113,20 @@ def run_request(request: TaskRequest) -> "TaskLog":
         )
     note(f"log: {log_path}")
     return log
+
+
+def _note_contamination(model: Path | None, loaded: "LoadedTask") -> None:
+    """Say whether the data of the run that the model was trained in hold any of the items."""
+    from stablellava.cli.output import note
+    from stablellava.evaluation.contamination import check_against_run
+    from stablellava.store.layout import RunLayout
+    from stablellava.store.manifest import manifest_path
+
+    if model is None or model.resolve().parent.name != "model":
+        return
+    data_dir = RunLayout(model.resolve().parent.parent).data_dir
+    if manifest_path(data_dir).is_file():
+        note(check_against_run(loaded.items, loaded.image_dir, data_dir).words)
 
 
 def write_submission(log: "TaskLog", path: Path) -> list[Path]:
