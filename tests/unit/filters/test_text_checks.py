@@ -89,7 +89,7 @@ def test_terms_can_be_added_and_allowed() -> None:
     ("answer", "kept"),
     [
         ("The dog runs on the beach and looks for its ball in the warm sand.", True),
-        ("Ein kleiner Hund läuft am Strand entlang und sucht seinen Ball im warmen Sand.", False),
+        ("Ein kleiner Hund l\u00e4uft am Strand entlang und sucht seinen Ball im warmen Sand.", False),
         ("El perro corre por la playa y busca su pelota en la arena caliente.", False),
         ("Yes.", True),
     ],
