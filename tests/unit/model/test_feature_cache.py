@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
 import tiny_vlm
-from stablellava.core.errors import RecordError
+from stablellava.core.errors import ConfigError, RecordError
 from stablellava.model.assembling import Vlm, assemble, load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import select_patches
@@ -75,3 +76,40 @@ def test_a_broken_picture_is_named(vlm: Vlm, tmp_path: Path, content: bytes) -> 
 def test_a_missing_picture_is_named(vlm: Vlm, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"gone\.png cannot be read"):
         open_cache(vlm, tmp_path).compute([tmp_path / "gone.png"])
+
+
+def test_pictures_decoded_by_other_processes_have_the_same_features(vlm: Vlm, tmp_path: Path) -> None:
+    images = [tiny_vlm.write_square(tmp_path, "red", seed) for seed in range(20)]
+    here, workers = (FeatureCache(tmp_path / at, vlm.model, vlm.processor.image_processor) for at in ("a", "b"))
+    here.compute(images)
+    assert workers.compute(images, num_workers=2) == 20
+    assert torch.equal(here.gather(images), workers.gather(images))
+
+
+def test_a_broken_picture_is_named_by_other_processes_too(vlm: Vlm, tmp_path: Path) -> None:
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"hello")
+    with pytest.raises(RecordError, match=r"^image \S*broken\.png"):
+        open_cache(vlm, tmp_path).compute([path], num_workers=1)
+
+
+def test_room_is_made_by_deleting_what_was_longest_unused(vlm: Vlm, tmp_path: Path) -> None:
+    cache = open_cache(vlm, tmp_path)
+    groups = [[tiny_vlm.write_square(tmp_path, color, seed) for seed in range(2)] for color in ("red", "green", "blue")]
+    for age, group in enumerate(groups):
+        before = set((tmp_path / "features").rglob("*.json"))
+        cache.compute(group)
+        (new,) = set((tmp_path / "features").rglob("*.json")) - before
+        os.utime(new, (age, age))
+    old, used, _ = groups
+    coming = [tiny_vlm.write_square(tmp_path, "red", seed) for seed in (7, 8)]
+    assert cache.make_room([*used, *coming], 6.9 * cache.bytes_per_image) > 0
+    assert cache.compute([*used, *groups[2]]) == 0
+    assert cache.compute(old) == 2
+
+
+def test_features_that_cannot_fit_are_refused_with_their_size(vlm: Vlm, tmp_path: Path) -> None:
+    cache = open_cache(vlm, tmp_path)
+    images = [tiny_vlm.write_square(tmp_path, "red", seed) for seed in range(3)]
+    with pytest.raises(ConfigError, match=r"max_cache_gb=1e-06: the features of 3 pictures take .* GB; allow as much"):
+        cache.make_room(images, 1e3)
