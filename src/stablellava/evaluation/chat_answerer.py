@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from stablellava.backends.calling import ChatCalls
 from stablellava.backends.protocols import ChatModel
 from stablellava.core.chat import ChatFailure, ChatMessage, ChatRequest
 from stablellava.core.errors import BackendFailed, ConfigError
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.score import Answer, EvalItem, Unanswered
-from stablellava.evaluation.chat_calls import ChatCalls
 from stablellava.store.images import read_picture, resolve_inside
 
 IMAGE_TAG = "<image>"

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import BaseImageProcessor, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerBase
 
 from stablellava.core.draft import Turn
@@ -96,7 +97,7 @@ class JinjaPrompter:
         return self._tokenise(text[: text.rindex(said) + len(said)], count_images(turns))
 
     def _render(self, turns: Sequence[Turn], *, add_generation_prompt: bool) -> str:
-        messages = [{"role": turn.speaker, "content": self._parts(turn)} for turn in turns]
+        messages: Any = [{"role": turn.speaker, "content": self._parts(turn)} for turn in turns]
         return str(
             self.tokenizer.apply_chat_template(
                 messages, chat_template=self._template, tokenize=False, add_generation_prompt=add_generation_prompt
@@ -141,7 +142,7 @@ def load_checkpoint(
     """
     model, processor = read_checkpoint(folder, dtype)
     _refuse_other_kinds(model, folder)
-    model.to(device or torch.device("cpu"))
+    nn.Module.to(model, device or torch.device("cpu"))
     for part in (model.model.vision_tower, model.model.multi_modal_projector):
         part.float()
     num_tokens = _count_tokens(model, processor.image_processor)
@@ -161,10 +162,11 @@ def load_checkpoint(
 
 
 def _refuse_other_kinds(model: LlavaForConditionalGeneration, folder: Path) -> None:
-    tower, layer = model.config.vision_config.model_type, model.config.vision_feature_layer
-    if model.config.model_type != "llava" or tower == "pixtral" or not isinstance(layer, int):
+    config: Any = model.config
+    tower, layer = config.vision_config.model_type, config.vision_feature_layer
+    if config.model_type != "llava" or tower == "pixtral" or not isinstance(layer, int):
         raise RecordError(
-            f"{folder} is a {model.config.model_type!r} with tower {tower!r}, read at layer {layer}; "
+            f"{folder} is a {config.model_type!r} with tower {tower!r}, read at layer {layer}; "
             "a LLaVA whose images all take the same number of tokens, from one layer, is needed"
         )
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from stablellava.backends.calling import ChatCalls
 from stablellava.backends.protocols import ChatModel
 from stablellava.core.chat import ChatFailure, ChatMessage, ChatRequest
 from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.score import Judgement
 from stablellava.evaluation.benchmarks.base import JudgeRequest
-from stablellava.evaluation.chat_calls import ChatCalls
 from stablellava.evaluation.judging.protocols import PROTOCOLS, JudgeProtocol
 
 _MAX_TEMPERATURE = 2.0
