@@ -98,13 +98,7 @@ def check_contamination(
         trained.update((painting.sha256, painting.perceptual_hash) for painting in sample.paintings)
     near: dict[str, str] = {}
     if image_dir is not None and data_dir is not None:
-        names = {
-            name: image_dir / name
-            for item in items
-            for name, digest in zip(item.images, item.images_sha256 or item.images, strict=True)
-            if digest not in shared[1]
-        }
-        near = find_near_pictures(names, trained, data_dir)
+        near = find_near_pictures(_pictures_besides(items, image_dir, shared[1]), trained, data_dir)
     return ContaminationReport(
         num_items=len(items),
         num_samples=num_samples,
@@ -140,6 +134,16 @@ def ensure_clean(report: ContaminationReport) -> None:
         f"and {len(report.questions)} questions of the evaluation are in the training data: {', '.join(shown)}; "
         "synthesize the suite from held-out combinations, or leave these items out"
     )
+
+
+def _pictures_besides(items: Sequence[Item], image_dir: Path, known: set[str]) -> dict[str, Path]:
+    """Return the items' pictures by name, without those that are known by their bytes."""
+    return {
+        name: image_dir / name
+        for item in items
+        for name, digest in zip(item.images, item.images_sha256 or item.images, strict=True)
+        if digest not in known
+    }
 
 
 def _index(items: Sequence[Item]) -> tuple[set[tuple[str, str, str]], set[str]]:
