@@ -12,9 +12,9 @@ from typing import Any
 from stablellava.core.errors import BackendMissing
 from stablellava.core.matching import split_words
 
-_NUM_PERMUTATIONS = 128
-_NUM_BANDS = 16
-"""16 bands of 8 rows propose a pair of overlap 0.8 in 95 of 100 cases, 0.9 always, 0.4 in 1 of 100."""
+_NUM_PERMUTATIONS = 120
+_NUM_BANDS = 20
+"""20 bands of 6 rows propose a pair of overlap 0.8 in 998 of 1,000 cases, 0.4 in 8 of 100."""
 _SEED = 1
 _CHUNK = 20_000
 
