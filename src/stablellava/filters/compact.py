@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-_MAX_BUFFERED = 1 << 15
+_MAX_BUFFERED = 1 << 12
 _MAX_WAITING_BYTES = 1 << 16
 _READ_BYTES = 1024
 
