@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from stablellava.config.tree import SpeedSettings, StageConfig, TrainingSettings
 from stablellava.core.draft import Turn
-from stablellava.model.assembling import load_vlm
+from stablellava.model.checkpoints import load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import AnswerLoss
 from stablellava.training.batching import StepShape, plan_steps

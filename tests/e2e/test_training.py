@@ -11,7 +11,7 @@ import torch
 
 import tiny_vlm
 from stablellava.core.errors import ConfigError, RecordError
-from stablellava.model.assembling import load_vlm
+from stablellava.model.checkpoints import load_vlm
 from stablellava.store.layout import RunLayout
 from stablellava.training.stages import train_stage
 from stablellava.training.step_log import read_step_log

@@ -310,7 +310,11 @@ class WatchSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """What the model is assembled from."""
+    """What the model is assembled from, or the checkpoint it goes on from."""
+
+    start: str = ""
+    """Folder of a LLaVA to go on from: of ours, in the Hugging Face form, or the original. Its tower, projector and
+    language model are then used, not those named below; instruct needs no align before it. Empty: assemble."""
 
     tower: str = "efficientnet-lite0"
     tower_posterior: bool = False
@@ -346,6 +350,13 @@ class TrainingSettings(Settings):
             raise ValueError("training.instruct.method: closed_form solves for a projector; only align can use it")
         for name, stage in (("align", self.align), ("instruct", self.instruct)):
             shared = [source.share is not None for source in stage.sources]
+            if stage.lora is not None and not stage.train_language_model:
+                raise ValueError(f"training.{name}.lora: adapters train the language model; set train_language_model")
+            if stage.lora is not None and (stage.train_last_layers is not None or stage.freeze_embeddings):
+                raise ValueError(
+                    f"training.{name}.lora: adapters join every layer and leave the embeddings; "
+                    "take train_last_layers and freeze_embeddings out"
+                )
             if any(shared) and not all(shared):
                 raise ValueError(f"training.{name}.sources: give every source a share, or none of them")
         if self.align.train_language_model:

@@ -9,11 +9,11 @@ from stablellava.core.draft import Turn
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import hash_id
 from stablellava.core.score import Answer, EvalItem
-from stablellava.model.assembling import hash_weights
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.generating import GreedyDecoder, Prompt
 from stablellava.model.option_losses import option_losses
 from stablellava.model.prompting import PromptStyle, load_checkpoint
+from stablellava.model.weight_files import hash_weights
 from stablellava.store.images import resolve_inside
 
 Progress = Callable[[int, int], None]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import xxhash
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -22,24 +21,22 @@ from transformers import (
 )
 
 from stablellava.config.tree import ModelSettings
-from stablellava.core.errors import ConfigError, RecordError
+from stablellava.core.errors import ConfigError
+from stablellava.model.adapters import has_adapters, save_adapter
 from stablellava.model.chat_template import (
-    CHAT_TEMPLATES,
     IMAGE_TOKEN,
     OWN_TEMPLATE,
     Chat,
     bind_template,
     find_chat_template,
-    recognise_template,
     token_id_of,
 )
 from stablellava.model.language_model import load_language_model, without_progress_bars
 from stablellava.model.tower_efficientnet import build_image_processor, load_efficientnet_lite
 
 TOWER_NAMES = ("efficientnet-lite0",)
-_READ_BYTES = 1 << 22
 PROJECTOR_STD = 0.02
-_PROJECTOR_ACTIVATION = {"linear": "linear", "mlp2x_gelu": "gelu"}
+PROJECTOR_ACTIVATION = {"linear": "linear", "mlp2x_gelu": "gelu"}
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,21 @@ class Vlm:
     model: LlavaForConditionalGeneration
     processor: LlavaProcessor
     chat: Chat
+    folder: Path | None = None
+    """Where the weights come from, if they were loaded."""
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint that ``LlavaForConditionalGeneration.from_pretrained`` loads."""
+        """Write a checkpoint that ``LlavaForConditionalGeneration.from_pretrained`` loads, or adapters if it has some.
+
+        Raises: ValueError for adapters to weights that lie nowhere.
+        """
         with without_progress_bars():
-            self.model.save_pretrained(folder)
+            if has_adapters(self.model):
+                if self.folder is None:
+                    raise ValueError("adapters belong to saved weights; save the model before they join it")
+                save_adapter(self.model, folder, self.folder)
+            else:
+                self.model.save_pretrained(folder)
             self.processor.save_pretrained(folder)
 
 
@@ -84,7 +91,7 @@ def assemble(settings: ModelSettings, seed: int) -> Vlm:
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     image_token_id = token_id_of(tokenizer, IMAGE_TOKEN)
     _make_room_for(image_token_id, language_model)
-    model = join_parts(tower, language_model, image_token_id, _PROJECTOR_ACTIVATION[settings.projector])
+    model = join_parts(tower, language_model, image_token_id, PROJECTOR_ACTIVATION[settings.projector])
     _start_projector(model, settings, seed)
     processor = LlavaProcessor(
         image_processor=tower.image_processor,
@@ -144,47 +151,6 @@ def load_tower(settings: ModelSettings) -> Tower:
             f"training.model.tower_posterior: only {TOWER_NAMES[0]} has a classifier, not {settings.tower!r}"
         )
     return _load_vit(settings)
-
-
-def load_vlm(folder: Path) -> Vlm:
-    """Return a saved LLaVA of ours in float32.
-
-    Raises: RecordError if the folder holds none, or one whose chat template is not ours.
-    """
-    model, processor = read_checkpoint(folder)
-    template = recognise_template(str(processor.chat_template), processor.tokenizer)
-    if template is None:
-        known = ", ".join((*CHAT_TEMPLATES, OWN_TEMPLATE))
-        raise RecordError(f"{folder}: its chat template is none of {known}")
-    return Vlm(model, processor, Chat(processor.tokenizer, template, model.config.image_seq_length))
-
-
-def read_checkpoint(
-    folder: Path, dtype: torch.dtype = torch.float32
-) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """Return any LLaVA in the Hugging Face form, with its processor.
-
-    Raises: RecordError if the folder holds none.
-    """
-    if not (folder / "config.json").is_file():
-        raise RecordError(f"{folder} is not a model's folder: it has no config.json. Train a stage first")
-    with without_progress_bars():
-        try:
-            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype, local_files_only=True)
-            processor = LlavaProcessor.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError) as exc:
-            raise RecordError(f"{folder} cannot be loaded as a LLaVA: {exc}") from exc
-    return model, processor
-
-
-def hash_weights(folder: Path) -> str:
-    """Return a hash of a checkpoint's weights; empty if it has none in safetensors."""
-    digest = xxhash.xxh3_128()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            while block := file.read(_READ_BYTES):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:

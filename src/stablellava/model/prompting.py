@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import BaseImageProcessor, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerBase
 
 from stablellava.core.draft import Turn
 from stablellava.core.errors import RecordError
-from stablellava.model.assembling import read_checkpoint
 from stablellava.model.chat_template import IMAGE_TOKEN, Chat, count_images, find_chat_template, recognise_template
-from stablellava.model.vlm import select_patches
+from stablellava.model.checkpoints import count_tokens_per_image, read_checkpoint
 
 PromptStyle = Literal["own", "llava-1.5"]
 """The checkpoint's own chat template, or the words LLaVA-1.5 is trained and evaluated with (conv-mode vicuna_v1)."""
@@ -145,7 +143,7 @@ def load_checkpoint(
     nn.Module.to(model, device or torch.device("cpu"))
     for part in (model.model.vision_tower, model.model.multi_modal_projector):
         part.float()
-    num_tokens = _count_tokens(model, processor.image_processor)
+    num_tokens = count_tokens_per_image(model, processor.image_processor)
     # The cache of features sizes its rows by this; folders of older libraries lack it.
     model.config.image_seq_length = num_tokens
     jinja = str(processor.chat_template or processor.tokenizer.chat_template or "")
@@ -169,14 +167,6 @@ def _refuse_other_kinds(model: LlavaForConditionalGeneration, folder: Path) -> N
             f"{folder} is a {config.model_type!r} with tower {tower!r}, read at layer {layer}; "
             "a LLaVA whose images all take the same number of tokens, from one layer, is needed"
         )
-
-
-@torch.inference_mode()
-def _count_tokens(model: LlavaForConditionalGeneration, image_processor: BaseImageProcessor) -> int:
-    """Return how many tokens an image takes, by what the tower gives for a blank one."""
-    blank = np.zeros((64, 64, 3), dtype=np.uint8)
-    pixels_NCHW = image_processor(images=[blank], return_tensors="pt")["pixel_values"]
-    return int(select_patches(model, pixels_NCHW.to(model.device)).shape[1])
 
 
 def _stop_tokens(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -6,6 +6,7 @@ from transformers import LlavaForConditionalGeneration
 from stablellava.config.tree import StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
+from stablellava.model.adapters import adapter_parameters
 from stablellava.model.assembling import has_linear_projector
 
 
@@ -26,7 +27,7 @@ class ModulePlan(Record):
 
 
 def choose_trainable(llava: LlavaForConditionalGeneration, stage: StageConfig, stage_name: str) -> None:
-    """Let exactly the parts learn that the stage names.
+    """Let exactly the parts learn that the stage names; of a language model with adapters, only those.
 
     Raises: ConfigError if that is none.
     """
@@ -36,7 +37,10 @@ def choose_trainable(llava: LlavaForConditionalGeneration, stage: StageConfig, s
     if has_linear_projector(llava):
         # The paper's projector is one layer; the library's second one stays the identity.
         projector.linear_2.requires_grad_(False)
-    if stage.train_language_model:
+    if stage.lora is not None:
+        for parameter in adapter_parameters(llava):
+            parameter.requires_grad_(True)
+    elif stage.train_language_model:
         _choose_layers(llava, stage, stage_name)
     if not any(parameter.requires_grad for parameter in llava.parameters()):
         raise ConfigError(

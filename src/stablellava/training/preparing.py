@@ -9,7 +9,10 @@ from accelerate import PartialState
 from stablellava.config.tree import RunConfig, SpeedSettings, StageConfig, StageName, WatchSettings
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import seed_from, share_of
-from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.adapters import add_adapters
+from stablellava.model.assembling import Vlm
+from stablellava.model.base_precision import lower_base_precision
+from stablellava.model.checkpoints import begin_vlm, load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.store.image_refs import ImageRef
 from stablellava.store.layout import RunLayout
@@ -83,10 +86,22 @@ def prepare_stage(
 
 
 def starting_model(config: RunConfig, layout: RunLayout, stage: StageName) -> Vlm:
-    """Return what a stage starts from: the assembled parts for align, align's model for instruct."""
-    if stage == "align":
-        return assemble(config.training.model, seed_from(config.seed, "projector"))
-    return load_vlm(layout.model_dir("align"))
+    """Return what a stage starts from, adapters included where it trains them.
+
+    Align starts from assembled parts or the checkpoint that the settings name; instruct from align's model, or where
+    align was not run, from that checkpoint.
+    """
+    training = config.training
+    settings = training.align if stage == "align" else training.instruct
+    aligned = layout.model_dir("align")
+    if stage == "instruct" and (not training.model.start or (aligned / "config.json").is_file()):
+        vlm = load_vlm(aligned)
+    else:
+        vlm = begin_vlm(training.model, seed_from(config.seed, "projector"))
+    if settings.lora is not None:
+        lower_base_precision(vlm.model, settings.lora.base_precision)
+        add_adapters(vlm.model, settings.lora, seed_from(config.seed, stage, "adapters"))
+    return vlm
 
 
 def build_collator(ready: Prepared, speed: SpeedSettings, attention: str) -> PaddingCollator | PackingCollator:

@@ -8,7 +8,7 @@ from stablellava.config.tree import RunConfig, StageName
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
 from stablellava.core.record import Record
-from stablellava.model.assembling import hash_weights
+from stablellava.model.weight_files import hash_weights, list_weight_files
 from stablellava.store.files import write_atomic
 from stablellava.store.layout import RunLayout
 from stablellava.training.data import TrainingExample
@@ -59,7 +59,7 @@ def identify_stage(
     """
     data = [_identify_example(example) for example in examples]
     together = [num_processes] if num_processes > 1 else []
-    return hash_id(stage_fingerprint(config, stage), hash_id(data), _hash_start(layout, stage), *together)
+    return hash_id(stage_fingerprint(config, stage), hash_id(data), _hash_start(config, layout, stage), *together)
 
 
 def _identify_example(example: TrainingExample) -> str:
@@ -100,10 +100,15 @@ def report_path(layout: RunLayout, stage: StageName) -> Path:
     return layout.training_dir(stage) / "report.json"
 
 
-def _hash_start(layout: RunLayout, stage: StageName) -> str:
-    if stage == "align":
-        return ""
-    folder = layout.model_dir("align")
-    if not any(folder.glob("*.safetensors")):
-        raise RecordError(f"{folder} holds no model: run `stablellava train --stage align` first")
-    return hash_weights(folder)
+def _hash_start(config: RunConfig, layout: RunLayout, stage: StageName) -> str:
+    start = Path(config.training.model.start).expanduser() if config.training.model.start else None
+    aligned = layout.model_dir("align")
+    if stage == "instruct" and list_weight_files(aligned):
+        return hash_weights(aligned)
+    if start is not None:
+        if not list_weight_files(start):
+            raise ConfigError(f"training.model.start={str(start)!r} holds no weights of a model")
+        return hash_weights(start)
+    if stage == "instruct":
+        raise RecordError(f"{aligned} holds no model: run `stablellava train --stage align` first")
+    return ""

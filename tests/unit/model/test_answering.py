@@ -14,7 +14,8 @@ from stablellava.core.ids import hash_id
 from stablellava.core.score import EvalItem
 from stablellava.evaluation.benchmarks.base import LossAnswerer
 from stablellava.model.answering import LocalAnswerer
-from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.assembling import Vlm, assemble
+from stablellava.model.checkpoints import load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.generating import GreedyDecoder, Prompt
 from stablellava.model.prompting import load_checkpoint

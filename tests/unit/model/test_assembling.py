@@ -8,7 +8,8 @@ from transformers import LlavaForConditionalGeneration as Llava
 
 import tiny_vlm
 from stablellava.core.errors import BackendMissing, ConfigError, RecordError
-from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.assembling import Vlm, assemble
+from stablellava.model.checkpoints import load_vlm
 
 MESSAGE = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]}
 

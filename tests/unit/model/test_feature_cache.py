@@ -6,7 +6,8 @@ import torch
 
 import tiny_vlm
 from stablellava.core.errors import ConfigError, RecordError
-from stablellava.model.assembling import Vlm, assemble, load_vlm
+from stablellava.model.assembling import Vlm, assemble
+from stablellava.model.checkpoints import load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.vlm import select_patches
 

@@ -8,7 +8,8 @@ import torch
 
 import tiny_vlm
 from stablellava.core.errors import ConfigError
-from stablellava.model.assembling import Vlm, load_vlm
+from stablellava.model.assembling import Vlm
+from stablellava.model.checkpoints import load_vlm
 from stablellava.store.layout import RunLayout
 from stablellava.training.stages import train_stage
 from stablellava.training.step_log import MeasureRow, RowLog, read_step_log
