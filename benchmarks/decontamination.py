@@ -85,7 +85,7 @@ def measure(suite: Suite, num_samples: int, num_planted: int, folder: Path) -> d
     commit_data(layout.data_dir, folder / "planted", read_manifest(layout.data_dir), sorted(shards.items()))
     index = BenchmarkIndex()
     for item in suite.items:
-        index.add_image(item.item_id, (suite.folder / item.images[0]).read_bytes())
+        index.add_image(item.item_id, suite.folder / item.images[0])
         index.add_question(item.item_id, question_of(item))
     started = time.perf_counter()
     report = filter_data(folder / "planted", FilterPolicy(benchmarks=index))

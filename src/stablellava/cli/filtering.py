@@ -130,7 +130,7 @@ def _read_benchmarks(folders: list[Path]) -> "BenchmarkIndex | None":
     for folder in folders:
         for item in load_suite(folder).items:
             for image in item.images:
-                index.add_image(f"{folder.name}/{item.item_id}", (folder / image).read_bytes())
+                index.add_image(f"{folder.name}/{item.item_id}", folder / image)
             index.add_question(f"{folder.name}/{item.item_id}", item.question)
     return index
 

@@ -7,11 +7,12 @@ Questions are compared by their content words, and only those that are long enou
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from stablellava.core.ids import hash_id
 from stablellava.core.matching import split_words
-from stablellava.filters.image_near_duplicates import PictureIndex
-from stablellava.store.images import decode_picture
+from stablellava.store.images import read_picture
+from stablellava.store.look_alikes import LookAlikes
 
 _MIN_QUESTION_WORDS = 5
 _MIN_QUESTION_OVERLAP = 0.75
@@ -43,7 +44,7 @@ class BenchmarkIndex:
     """The pictures and questions of all benchmarks that data must stay clear of."""
 
     def __init__(self) -> None:
-        self._pictures = PictureIndex()
+        self._pictures = LookAlikes()
         self._questions: list[tuple[str, frozenset[str]]] = []
         self._position_of: dict[frozenset[str], int] = {}
         self._repeated: set[int] = set()
@@ -64,11 +65,11 @@ class BenchmarkIndex:
         """Questions long enough to be compared and asked of one item only."""
         return len(self._questions) - len(self._repeated)
 
-    def add_image(self, name: str, data: bytes) -> None:
-        """Remember an encoded picture. Raises: PictureRefused."""
-        picture = decode_picture(data, name)
+    def add_image(self, name: str, path: Path) -> None:
+        """Remember a picture. Raises: PictureRefused."""
+        _, picture = read_picture(path, name)
         self._fingerprint = hash_id(self._fingerprint, name, picture.sha256)
-        self._pictures.add(name, data, picture.perceptual_hash)
+        self._pictures.add(name, picture.perceptual_hash, path)
 
     def add_question(self, name: str, question: str) -> None:
         """Remember a question unless it is too short to be told from anyone's."""
@@ -84,9 +85,9 @@ class BenchmarkIndex:
             self._postings.setdefault(word, []).append(len(self._questions))
         self._questions.append((name, words))
 
-    def match_image(self, data: bytes, perceptual_hash: str) -> BenchmarkMatch | None:
+    def match_image(self, path: Path, perceptual_hash: str) -> BenchmarkMatch | None:
         """Return the benchmark picture most like this one, if any is the same."""
-        same = self._pictures.find_same(data, perceptual_hash)
+        same = self._pictures.find(perceptual_hash, path)
         return BenchmarkMatch("benchmark_image", *same) if same else None
 
     def match_question(self, question: str) -> BenchmarkMatch | None:

@@ -16,8 +16,8 @@ from stablellava.core.record import Record
 from stablellava.core.sample import Rejected, Sample, Verdict
 from stablellava.filters.base import Candidate, Check
 from stablellava.filters.benchmark_items import BenchmarkIndex, BenchmarkMatch, content_words
-from stablellava.filters.image_near_duplicates import PictureIndex
 from stablellava.store.images import image_path
+from stablellava.store.look_alikes import LookAlikes
 from stablellava.store.manifest import (
     DATA_SCHEMA_VERSION,
     lock_folder,
@@ -80,7 +80,7 @@ class _Sieve:
         self._data_dir = data_dir
         self._policy = policy
         self._finder = DuplicateFinder(policy.min_overlap)
-        self._pictures = PictureIndex()
+        self._pictures = LookAlikes()
         self._capabilities = {name: load_capability(name) for name in list_capabilities()}
         self._own_uses = _count_questions(data_dir) if policy.benchmarks else Counter[frozenset[str]]()
         self.duplicates: list[Duplicate] = []
@@ -105,7 +105,8 @@ class _Sieve:
         if refusal:
             return reject(candidate, (*verdicts, refusal))
         for index, painting in enumerate(sample.paintings):
-            self._pictures.add(f"{sample.sample_id}/{index}", self._read(painting.sha256), painting.perceptual_hash)
+            name = f"{sample.sample_id}/{index}"
+            self._pictures.add(name, painting.perceptual_hash, self._path(painting.sha256))
         return sample.model_copy(update={"verdicts": tuple(verdicts)})
 
     def _refuse(self, sample: Sample, repeats: list[Duplicate]) -> Verdict | None:
@@ -126,8 +127,7 @@ class _Sieve:
     def _find_images(self, sample: Sample) -> Iterable[Duplicate]:
         """Yield one duplicate if every picture of the sample looks like one of an earlier sample's."""
         same = [
-            self._pictures.find_same(self._read(painting.sha256), painting.perceptual_hash)
-            for painting in sample.paintings
+            self._pictures.find(painting.perceptual_hash, self._path(painting.sha256)) for painting in sample.paintings
         ]
         found = [match for match in same if match]
         if found and len(found) == len(same):
@@ -139,7 +139,7 @@ class _Sieve:
         if index is None:
             return None
         for painting in sample.paintings:
-            if match := index.match_image(self._read(painting.sha256), painting.perceptual_hash):
+            if match := index.match_image(self._path(painting.sha256), painting.perceptual_hash):
                 return match
         questions = (turn.text for turn in sample.draft.turns if turn.speaker == "user")
         rare = (question for question in questions if self._own_uses[content_words(question)] <= _MAX_OWN_USES)
@@ -150,8 +150,8 @@ class _Sieve:
         found = capability.find_keyword(sample.draft.keyword) if capability else None
         return found or Keyword(name=sample.draft.keyword)
 
-    def _read(self, sha256: str) -> bytes:
-        return image_path(self._data_dir, sha256).read_bytes()
+    def _path(self, sha256: str) -> Path:
+        return image_path(self._data_dir, sha256)
 
 
 def _count_questions(data_dir: Path) -> Counter[frozenset[str]]:

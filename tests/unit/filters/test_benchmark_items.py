@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,18 +29,21 @@ def encode(image: Image.Image, form: str = "PNG", quality: int = 80) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_benchmark_picture_is_found_resized_and_re_encoded_and_others_are_not() -> None:
+def write(path: Path, data: bytes) -> tuple[Path, str]:
+    path.write_bytes(data)
+    return path, decode_picture(data, "x").perceptual_hash
+
+
+def test_a_benchmark_picture_is_found_resized_and_re_encoded_and_others_are_not(tmp_path: Path) -> None:
     index = BenchmarkIndex()
     for seed in range(40):
-        index.add_image(f"item{seed}", encode(scene(seed)))
+        index.add_image(f"item{seed}", write(tmp_path / f"{seed}.png", encode(scene(seed)))[0])
     for seed in range(40):
-        data = encode(scene(seed).resize((160, 150)), "JPEG", 55)
-        match = index.match_image(data, decode_picture(data, "x").perceptual_hash)
+        match = index.match_image(*write(tmp_path / f"{seed}.jpg", encode(scene(seed).resize((160, 150)), "JPEG", 55)))
         assert match is not None
         assert (match.kind, match.name) == ("benchmark_image", f"item{seed}")
     for seed in range(40, 240):
-        data = encode(scene(seed))
-        assert index.match_image(data, decode_picture(data, "x").perceptual_hash) is None
+        assert index.match_image(*write(tmp_path / f"{seed}.png", encode(scene(seed)))) is None
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from stablellava.filters.image_near_duplicates import HashIndex
 from stablellava.filters.text_near_duplicates import NearDuplicateTexts, measure_overlap, shingle
+from stablellava.store.look_alikes import HashIndex
 
 WORDS = [f"word{number}" for number in range(3000)]
 

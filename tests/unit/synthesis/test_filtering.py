@@ -100,7 +100,8 @@ def test_benchmark_items_are_found_by_picture_and_by_question(
     by_picture, by_question = samples[3], samples[4]
     question = "What is the man in the red jacket holding in his left hand?"
     index = BenchmarkIndex()
-    index.add_image("bench/1", shrink(image_path(data_dir, by_picture.paintings[0].sha256).read_bytes()))
+    (tmp_path / "item.jpg").write_bytes(shrink(image_path(data_dir, by_picture.paintings[0].sha256).read_bytes()))
+    index.add_image("bench/1", tmp_path / "item.jpg")
     index.add_question("bench/2", question)
     asked_lightly = reworded(by_question, "What does the man in the red jacket hold in his left hand?", "A cup.")
     plant(data_dir, tmp_path / "planted", {by_question.sample_id: asked_lightly})

@@ -17,4 +17,5 @@ def test_the_page_names_every_public_function_and_no_other() -> None:
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if function.__module__ == module.__name__ and not name.startswith("_"):
                 public.add(f"{module_info.name}.{name}")
-    assert named == public - {f"aggregating.{name}" for name in ("report_figure", "resample_totals", "interval_of_totals")}
+    helpers = ("report_figure", "resample_totals", "interval_of_totals")
+    assert named == public - {f"aggregating.{name}" for name in helpers}

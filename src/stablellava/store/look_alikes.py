@@ -5,9 +5,10 @@ piece are compared: exact, and far from comparing each with each. Hashes alone w
 drawn pictures share their backdrops.
 """
 
-import io
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,28 +25,28 @@ _THUMBNAIL_PX = 16
 Thumbnail = NDArray[np.uint8]
 
 
-class PictureIndex:
-    """Encoded pictures by name, to be found again after re-encoding and resizing."""
+class LookAlikes:
+    """Pictures on disk by name, to be found again after re-encoding and resizing; read only when hashes are close."""
 
     def __init__(self) -> None:
         self._hashes = HashIndex(_MAX_HASH_DISTANCE)
-        self._thumbnails: dict[str, Thumbnail] = {}
+        self._paths: dict[str, Path] = {}
 
     def __len__(self) -> int:
-        return len(self._thumbnails)
+        return len(self._paths)
 
-    def add(self, name: str, data: bytes, perceptual_hash: str) -> None:
+    def add(self, name: str, perceptual_hash: str, path: Path) -> None:
         """Remember a picture."""
         self._hashes.add(perceptual_hash, name)
-        self._thumbnails[name] = _shrink(data)
+        self._paths[name] = path
 
-    def find_same(self, data: bytes, perceptual_hash: str) -> tuple[str, float] | None:
-        """Return the remembered picture most like this one and how far they differ (0 to 255), if they are the same."""
+    def find(self, perceptual_hash: str, path: Path) -> tuple[str, float] | None:
+        """Return the remembered picture that looks the same and is most like this one, and how far they differ (of 255)."""
         proposed = [name for name, _ in self._hashes.find(perceptual_hash)]
         if not proposed:
             return None
-        own = _shrink(data).astype(np.int16)
-        difference, name = min((float(np.abs(own - self._thumbnails[name]).mean()), name) for name in proposed)
+        own = _shrink(path).astype(np.int16)
+        difference, name = min((float(np.abs(own - _shrink(self._paths[name])).mean()), name) for name in proposed)
         return (name, difference) if difference <= _MAX_DIFFERENCE else None
 
 
@@ -89,6 +90,7 @@ def _split_bits(num_pieces: int) -> tuple[tuple[int, int], ...]:
     return tuple((start, end - start) for start, end in pairwise(edges))
 
 
-def _shrink(data: bytes) -> Thumbnail:
-    with Image.open(io.BytesIO(data)) as image:
+@lru_cache(maxsize=65_536)
+def _shrink(path: Path) -> Thumbnail:
+    with Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX))
