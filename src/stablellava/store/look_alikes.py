@@ -41,7 +41,7 @@ class LookAlikes:
         self._paths[name] = path
 
     def find(self, perceptual_hash: str, path: Path) -> tuple[str, float] | None:
-        """Return the remembered picture that looks the same and is most like this one, and how far they differ (of 255)."""
+        """Return the picture that looks the same and is most like this one, and how far they differ (0 to 255)."""
         proposed = [name for name, _ in self._hashes.find(perceptual_hash)]
         if not proposed:
             return None
