@@ -4,6 +4,7 @@ import os
 import tempfile
 import weakref
 from array import array
+from bisect import bisect_left
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ class CompactMap:
     def __init__(self) -> None:
         self._keys: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
         self._values: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
+        self._view = memoryview(self._keys)
         self._newest: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -29,7 +31,8 @@ class CompactMap:
         """Return the key's value, or None."""
         if key in self._newest:
             return self._newest[key]
-        place = int(np.searchsorted(self._keys, np.uint64(key)))
+        # numpy's search lets other threads run, and then waits its turn behind them.
+        place = bisect_left(self._view, key)
         is_there = place < len(self._keys) and int(self._keys[place]) == key
         return int(self._values[place]) if is_there else None
 
@@ -46,6 +49,7 @@ class CompactMap:
         places = np.searchsorted(self._keys, keys[order])
         self._keys = np.insert(self._keys, places, keys[order])
         self._values = np.insert(self._values, places, values[order])
+        self._view = memoryview(self._keys)
         self._newest = {}
 
 
