@@ -81,7 +81,7 @@ def test_a_wrong_type_names_place_setting_value_and_what_works(tmp_path: Path) -
 
 
 def test_a_value_in_place_of_a_group_lists_what_the_group_holds() -> None:
-    assert "has settings of its own: tower" in complaint(overrides=("training.model=big",))
+    assert "has settings of its own: start, tower" in complaint(overrides=("training.model=big",))
 
 
 def test_a_setting_that_contradicts_another_names_the_line_it_was_written_on(tmp_path: Path) -> None:
