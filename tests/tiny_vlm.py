@@ -36,7 +36,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def write_language_model(folder: Path) -> Path:
+def write_language_model(folder: Path, **changes: object) -> Path:
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -50,7 +50,7 @@ def write_language_model(folder: Path) -> Path:
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,
-        tie_word_embeddings=True,
+        **({"tie_word_embeddings": True} | changes),
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

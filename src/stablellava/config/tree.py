@@ -327,6 +327,8 @@ class ModelSettings(Settings):
     projector: Literal["linear", "mlp2x_gelu"] = "linear"
     """Paper: one linear layer (v1), two-layer MLP (v2)."""
     chat_template: str = "compact"
+    pad_images: bool = False
+    """Folders of towers only: fill pictures up to squares before they are scaled, as LLaVA-1.5; False crops them."""
 
 
 class TrainingSettings(Settings):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from peft import LoraConfig
 
 CONFIG_NAME = "adapter_config.json"
+BASE_NAME = "base.json"
 _WEIGHTS_NAME = "adapter_model.safetensors"
-_BASE_NAME = "base.json"
 _ADAPTER = "default"
 _PEFT_PREFIX = "base_model.model."
 _LANGUAGE_MODEL = "model.language_model."
@@ -120,7 +120,7 @@ def save_adapter(llava: LlavaForConditionalGeneration, folder: Path, base: Path)
     }
     save_file(dict(sorted(tensors.items())), folder / _WEIGHTS_NAME, metadata={"format": "pt"})
     origin = AdapterBase(folder=reference, weights=hash_weights(base))
-    (folder / _BASE_NAME).write_bytes(origin.to_json())
+    (folder / BASE_NAME).write_bytes(origin.to_json())
     llava.config.save_pretrained(folder)
 
 
@@ -134,10 +134,10 @@ def find_base(folder: Path) -> Path:
 
     Raises: RecordError if it is not there, or holds other weights than the adapter was trained on.
     """
-    path = folder / _BASE_NAME
+    path = folder / BASE_NAME
     if not path.is_file():
         raise RecordError(
-            f"{folder} is an adapter that was not saved here: it has no {_BASE_NAME}. "
+            f"{folder} is an adapter that was not saved here: it has no {BASE_NAME}. "
             "Merge it into its model where it comes from, and use the merged folder"
         )
     origin = AdapterBase.from_json(path.read_bytes(), str(path))
@@ -146,6 +146,18 @@ def find_base(folder: Path) -> Path:
         raise RecordError(f"{folder} is an adapter to the model in {base}, which is not there; correct {path}")
     if hash_weights(base) != origin.weights:
         raise RecordError(f"{folder} is an adapter to other weights than those in {base}; it would answer nonsense")
+    return base
+
+
+def copy_base_reference(folder: Path, target: Path) -> Path:
+    """Let a copy of an adapter's folder name the same base, and return that."""
+    base = find_base(folder)
+    origin = AdapterBase.from_json((folder / BASE_NAME).read_bytes())
+    reference = os.path.relpath(base, target.resolve())
+    (target / BASE_NAME).write_bytes(origin.model_copy(update={"folder": reference}).to_json())
+    config = _import_peft().LoraConfig.from_pretrained(str(folder))
+    config.base_model_name_or_path = reference
+    config.save_pretrained(str(target))
     return base
 
 

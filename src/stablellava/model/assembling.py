@@ -5,7 +5,7 @@ Paper: 2308.10253v1, section 4.2 (LLaVA: frozen tower, projector, language model
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -16,9 +16,12 @@ from transformers import (
     BaseImageProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaImageProcessorPil,
     LlavaProcessor,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
 )
+from transformers.initialization import no_init_weights
 
 from stablellava.config.tree import ModelSettings
 from stablellava.core.errors import ConfigError
@@ -31,7 +34,8 @@ from stablellava.model.chat_template import (
     find_chat_template,
     token_id_of,
 )
-from stablellava.model.language_model import load_language_model, without_progress_bars
+from stablellava.model.language_model import load_language_model, refuse_missing, without_progress_bars
+from stablellava.model.portable import save_portable
 from stablellava.model.tower_efficientnet import build_image_processor, load_efficientnet_lite
 
 TOWER_NAMES = ("efficientnet-lite0",)
@@ -64,18 +68,17 @@ class Vlm:
     """Where the weights come from, if they were loaded."""
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint that ``LlavaForConditionalGeneration.from_pretrained`` loads, or adapters if it has some.
+        """Write a checkpoint that the library loads, or adapters where there are some.
 
         Raises: ValueError for adapters to weights that lie nowhere.
         """
-        with without_progress_bars():
-            if has_adapters(self.model):
-                if self.folder is None:
-                    raise ValueError("adapters belong to saved weights; save the model before they join it")
-                save_adapter(self.model, folder, self.folder)
-            else:
-                self.model.save_pretrained(folder)
-            self.processor.save_pretrained(folder)
+        if not has_adapters(self.model):
+            save_portable(self.model, self.processor, folder)
+            return
+        if self.folder is None:
+            raise ValueError("adapters belong to saved weights; save the model before they join it")
+        save_adapter(self.model, folder, self.folder)
+        self.processor.save_pretrained(folder)
 
 
 def assemble(settings: ModelSettings, seed: int) -> Vlm:
@@ -90,24 +93,29 @@ def assemble(settings: ModelSettings, seed: int) -> Vlm:
     template = bind_template(settings.chat_template, tokenizer)
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     image_token_id = token_id_of(tokenizer, IMAGE_TOKEN)
-    _make_room_for(image_token_id, language_model)
+    make_room_for(image_token_id, language_model)
     model = join_parts(tower, language_model, image_token_id, PROJECTOR_ACTIVATION[settings.projector])
     _start_projector(model, settings, seed)
-    processor = LlavaProcessor(
+    processor = build_processor(tower, tokenizer, template.jinja)
+    return Vlm(model, processor, Chat(tokenizer, template, model.config.image_seq_length))
+
+
+def build_processor(tower: Tower, tokenizer: PreTrainedTokenizerBase, jinja: str) -> LlavaProcessor:
+    """Return what makes inputs for the library's model of text and pictures."""
+    return LlavaProcessor(
         image_processor=tower.image_processor,
         tokenizer=tokenizer,
         patch_size=tower.patch_size_px,
         num_additional_image_tokens=tower.num_additional_tokens,
         vision_feature_select_strategy=tower.select_strategy,
-        chat_template=template.jinja,
+        chat_template=jinja,
     )
-    return Vlm(model, processor, Chat(tokenizer, template, model.config.image_seq_length))
 
 
 def join_parts(
     tower: Tower, language_model: PreTrainedModel, image_token_id: int, projector_activation: str
 ) -> LlavaForConditionalGeneration:
-    """Return the library's model with the weights of both parts and a random projector."""
+    """Return the library's model with the weights of both parts; the projector's are for the caller to set."""
     side = int(tower.model.config.image_size) // tower.patch_size_px
     dropped = 1 if tower.select_strategy == "default" else 0
     config = LlavaConfig(
@@ -120,7 +128,9 @@ def join_parts(
         vision_feature_layer=tower.feature_layer,
         tie_word_embeddings=language_model.config.tie_word_embeddings,
     )
-    model = LlavaForConditionalGeneration(config)
+    # Drawing billions of numbers that are overwritten at once takes minutes.
+    with no_init_weights():
+        model = LlavaForConditionalGeneration(config)
     model.model.vision_tower.load_state_dict(tower.model.state_dict())
     model.model.language_model.load_state_dict(language_model.base_model.state_dict())
     model.lm_head.load_state_dict(language_model.get_output_embeddings().state_dict())
@@ -150,7 +160,19 @@ def load_tower(settings: ModelSettings) -> Tower:
         raise ConfigError(
             f"training.model.tower_posterior: only {TOWER_NAMES[0]} has a classifier, not {settings.tower!r}"
         )
-    return _load_vit(settings)
+    folder = Path(settings.tower).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"training.model.tower={settings.tower!r} is neither {', '.join(TOWER_NAMES)} "
+            "nor a folder with a config.json"
+        )
+    tower = load_vit(folder, pad_images=settings.pad_images)
+    size_px = tower.model.config.image_size
+    if settings.image_size_px != size_px:
+        raise ConfigError(
+            f"training.model.image_size_px={settings.image_size_px}: {settings.tower} was made for {size_px}"
+        )
+    return tower
 
 
 def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:
@@ -158,7 +180,7 @@ def has_linear_projector(model: LlavaForConditionalGeneration) -> bool:
     return bool(model.config.projector_hidden_act == "linear")
 
 
-def _make_room_for(image_token_id: int, language_model: PreTrainedModel) -> None:
+def make_room_for(image_token_id: int, language_model: PreTrainedModel) -> None:
     """Add a row for the image token, the mean of all words, unless the vocabulary has one to spare."""
     if image_token_id < language_model.config.vocab_size:
         return
@@ -181,21 +203,38 @@ def _start_projector(model: LlavaForConditionalGeneration, settings: ModelSettin
             nn.init.eye_(projector.linear_2.weight)
 
 
-def _load_vit(settings: ModelSettings) -> Tower:
-    """Read a CLIP-like tower the way LLaVA does: the last but one layer, without the class token."""
-    folder = Path(settings.tower).expanduser()
-    if not (folder / "config.json").is_file():
-        raise ConfigError(
-            f"training.model.tower={settings.tower!r} is neither {', '.join(TOWER_NAMES)} "
-            "nor a folder with a config.json"
-        )
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+def load_vit(folder: Path, *, pad_images: bool = False) -> Tower:
+    """Read a CLIP or SigLIP tower as LLaVA does: the last but one layer, without the class token if it has one.
+
+    Raises: ConfigError if tensors are missing, or it gives tokens that are neither patches nor a class token.
+    """
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
     config = getattr(config, "vision_config", config)
-    if settings.image_size_px != config.image_size:
-        raise ConfigError(
-            f"training.model.image_size_px={settings.image_size_px}: {settings.tower} was made for {config.image_size}"
-        )
     with without_progress_bars():
-        model = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
+        loaded: Any = AutoModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
         image_processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
-    return Tower(model, image_processor, config.patch_size, 1, feature_layer=-2, select_strategy="default")
+    model, info = loaded
+    refuse_missing(info, folder)
+    if pad_images:
+        image_processor = _pad_to_square(image_processor)
+    num_additional = _count_tokens(model) - (config.image_size // config.patch_size) ** 2
+    if num_additional not in (0, 1):
+        raise ConfigError(
+            f"the tower in {folder} gives {num_additional} tokens beside its patches; one (a class token) or none works"
+        )
+    strategy: Literal["default", "full"] = "default" if num_additional else "full"
+    return Tower(model, image_processor, config.patch_size, num_additional, feature_layer=-2, select_strategy=strategy)
+
+
+@torch.inference_mode()
+def _count_tokens(tower: PreTrainedModel) -> int:
+    size_px = tower.config.image_size
+    return int(tower.eval()(pixel_values=torch.zeros(1, 3, size_px, size_px)).last_hidden_state.shape[1])
+
+
+def _pad_to_square(image_processor: Any) -> BaseImageProcessor:
+    """Return the processor that first fills pictures up to squares in the mean color, as LLaVA-1.5 does."""
+    settings = {name: getattr(image_processor, name) for name in ("size", "crop_size", "image_mean", "image_std")}
+    return LlavaImageProcessorPil(**settings, resample=image_processor.resample, do_pad=True)

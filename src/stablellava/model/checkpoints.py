@@ -23,6 +23,7 @@ from stablellava.model.chat_template import (
     token_id_of,
 )
 from stablellava.model.language_model import without_progress_bars
+from stablellava.model.original_llava import is_original, read_original
 from stablellava.model.vlm import select_patches
 
 
@@ -62,7 +63,8 @@ def begin_vlm(settings: ModelSettings, seed: int) -> Vlm:
     if not settings.start:
         return assemble(settings, seed)
     folder = Path(settings.start).expanduser()
-    model, processor = read_checkpoint(folder)
+    tower = Path(settings.tower).expanduser()
+    model, processor = read_checkpoint(folder, tower_folder=tower if (tower / "config.json").is_file() else None)
     template = bind_template(settings.chat_template, processor.tokenizer)
     if token_id_of(processor.tokenizer, IMAGE_TOKEN) != model.config.image_token_id:
         raise RecordError(f"{folder}: the model marks images with another token than {IMAGE_TOKEN}")
@@ -85,20 +87,23 @@ def load_vlm(folder: Path) -> Vlm:
 
 
 def read_checkpoint(
-    folder: Path, dtype: torch.dtype = torch.float32
+    folder: Path, dtype: torch.dtype = torch.float32, tower_folder: Path | None = None
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """Return a LLaVA in the Hugging Face form with its processor, or adapters merged into the model they belong to.
+    """Return a LLaVA with its processor: in the Hugging Face form, or the original, or adapters merged into theirs.
 
-    Raises: RecordError if the folder holds neither, or a tensor is missing, misshapen or left over.
+    ``tower_folder`` is for originals that name a tower which lies elsewhere here.
+
+    Raises: RecordError if the folder holds none, or a tensor is missing, misshapen or left over.
     """
     if not (folder / "config.json").is_file():
         raise RecordError(f"{folder} is not a model's folder: it has no config.json. Train a stage first")
     if is_adapter(folder):
         model, _ = read_checkpoint(find_base(folder))
         apply_adapter(model, folder)
-        cast: nn.Module = model
-        cast.to(dtype)
-        return model, _read_processor(folder)
+        return _cast(model, dtype), _read_processor(folder)
+    if is_original(folder):
+        model, processor = read_original(folder, tower_folder)
+        return _cast(model, dtype), processor
     model, account = read_whole(folder, dtype)
     if not account.is_complete:
         raise RecordError(
@@ -121,6 +126,12 @@ def read_whole(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[LlavaF
             raise RecordError(f"{folder} cannot be loaded as a LLaVA: {exc}") from exc
     model, info = loaded
     return model, _account(model, info)
+
+
+def _cast(model: LlavaForConditionalGeneration, dtype: torch.dtype) -> LlavaForConditionalGeneration:
+    module: nn.Module = model
+    module.to(dtype)
+    return model
 
 
 def _account(model: LlavaForConditionalGeneration, info: dict[str, Any]) -> TensorAccount:

@@ -3,8 +3,9 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -28,11 +29,25 @@ def load_language_model(name_or_path: str) -> tuple[PreTrainedModel, PreTrainedT
     folder = _folder_of(name_or_path)
     with without_progress_bars():
         try:
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as exc:
             raise ConfigError(f"training.model.language_model={name_or_path!r} cannot be loaded: {exc}") from exc
+    model, info = loaded
+    refuse_missing(info, folder)
     return model, tokenizer
+
+
+def refuse_missing(info: Mapping[str, Any], folder: Path) -> None:
+    """Look at what the library says of loading: it fills what it did not find with random numbers, and goes on.
+
+    Raises: ConfigError if there was something.
+    """
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ConfigError(f"{folder} lacks {len(missing)} tensors of the model that it names, such as {missing[0]}")
 
 
 def load_tokenizer(name_or_path: str) -> PreTrainedTokenizerBase:

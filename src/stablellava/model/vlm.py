@@ -4,8 +4,7 @@ Shape legend: N images, C channels, H height, W width, P tokens per image, D tow
 L text length, E width of the language model, S supervised tokens, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -102,27 +101,29 @@ def select_patches(llava: LlavaForConditionalGeneration, pixel_values: torch.Ten
     """
     tower, read = llava.model.vision_tower, llava.config.vision_feature_layer
     assert isinstance(read, int)
-    with torch.no_grad(), _layers_read(tower, read) as layer:
-        outputs = tower(pixel_values, output_hidden_states=True, return_dict=True)
-    selected_NPD: torch.Tensor = outputs.hidden_states[layer]
+    with torch.no_grad():
+        selected_NPD = _run_up_to(tower, read, pixel_values)
     return selected_NPD[:, 1:] if llava.config.vision_feature_select_strategy == "default" else selected_NPD
 
 
-@contextmanager
-def _layers_read(tower: nn.Module, layer: int) -> Iterator[int]:
-    """Leave out the tower's layers above the one that is read; yields that one's place among those that run."""
-    encoder = getattr(tower, "encoder", None)
+def _run_up_to(tower: nn.Module, layer: int, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Return what comes out of a layer, without running those above it where they can be told."""
+    encoder: Any = getattr(tower, "encoder", None)
     layers = getattr(encoder, "layers", None)
-    if encoder is None or not isinstance(layers, nn.ModuleList):
-        yield layer
-        return
+    if not isinstance(layers, nn.ModuleList):
+        hidden_NPD: torch.Tensor = tower(pixel_values, output_hidden_states=True, return_dict=True).hidden_states[layer]
+        return hidden_NPD
+    # The library's own way of keeping hidden states puts hooks on the layers that are there, once and for all.
+    seen: list[torch.Tensor] = []
+    hook = encoder.register_forward_hook(lambda module, given, output: seen.append(output[0]))
     # Place 0 is what goes into the first layer.
-    place = layer if layer >= 0 else len(layers) + 1 + layer
-    encoder.layers = layers[:place]
+    encoder.layers = layers[: layer if layer >= 0 else len(layers) + 1 + layer]
     try:
-        yield place
+        tower(pixel_values, return_dict=True)
     finally:
         encoder.layers = layers
+        hook.remove()
+    return seen[0]
 
 
 def _packing(

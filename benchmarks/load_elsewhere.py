@@ -1,0 +1,120 @@
+"""Load exported checkpoints with other releases of transformers: is every tensor found, are the logits ours?
+
+python -m benchmarks.load_elsewhere --python OTHER_VENV/bin/python
+python -m benchmarks.load_elsewhere --python OTHER_VENV/bin/python --model EXPORTED_FOLDER
+
+Without --model, small LLaVAs are assembled (CLIP and SigLIP towers, linear and two-layer projectors, rotary positions
+of another base than usual) and exported. The other Python needs transformers, torch and pillow, not this package.
+Exits 1 if a tensor is missing, left over or re-initialised, or if logits differ by more than 1e-5.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ASK = """
+import json, sys, warnings
+import torch
+import transformers
+from transformers import LlavaForConditionalGeneration
+
+folder, out = sys.argv[1:]
+model, info = LlavaForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+model = model.float().eval()
+config = model.config
+generator = torch.Generator().manual_seed(0)
+size_px = config.vision_config.image_size
+pixel_values = torch.randn(1, 3, size_px, size_px, generator=generator)
+image = getattr(config, "image_token_id", None) or config.image_token_index
+# Long enough for positions to matter.
+row = [5, 6] + [image] * config.image_seq_length + list(range(3, 43))
+with torch.inference_mode():
+    logits = model(input_ids=torch.tensor([row]), pixel_values=pixel_values).logits
+torch.save(logits, out)
+try:
+    from transformers import AutoProcessor
+    processor = AutoProcessor.from_pretrained(folder)
+    message = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is this?"}]}]
+    text = processor.apply_chat_template(message, add_generation_prompt=True)
+    from PIL import Image
+    inputs = processor(images=Image.new("RGB", (70, 90), (200, 30, 30)), text=text, return_tensors="pt")
+    ids = inputs.input_ids[0].tolist()
+except Exception as exc:
+    ids = f"{type(exc).__name__}: {exc}"[:300]
+print(json.dumps({
+    "transformers": transformers.__version__,
+    "num_tensors": len(model.state_dict()),
+    **{name: sorted(map(str, info[name])) for name in ("missing_keys", "unexpected_keys", "mismatched_keys")},
+    "prompt": ids,
+}))
+"""
+
+
+def ask(python: str, folder: Path, scratch: Path) -> tuple[dict[str, object], Path]:
+    """Return what a Python's transformers makes of a folder, and the file of its logits."""
+    out = scratch / f"logits-{len(list(scratch.iterdir()))}.pt"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    answer = subprocess.run(
+        [python, "-W", "ignore", "-c", ASK, str(folder), str(out)],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    if answer.returncode:
+        raise SystemExit(f"{python} cannot load {folder}:\n{answer.stderr[-2000:]}")
+    return json.loads(answer.stdout.splitlines()[-1]), out
+
+
+def compare(python: str, folder: Path, scratch: Path) -> bool:
+    """Print how the other Python loads a folder next to this one, and tell whether it is the same."""
+    import torch
+
+    (here, ours), (there, theirs) = ask(sys.executable, folder, scratch), ask(python, folder, scratch)
+    difference = float((torch.load(ours) - torch.load(theirs)).abs().max())
+    lost = {name: there[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys") if there[name]}
+    releases = f"transformers {here['transformers']} and {there['transformers']}"
+    print(f"{folder.name}: {releases}, {there['num_tensors']} tensors")
+    print(f"  not accounted for: {lost or 'none'}; largest difference of a logit: {difference:.1e}")
+    same_prompt = here["prompt"] == there["prompt"]
+    print(f"  prompt ids of the processor: {'equal' if same_prompt else there['prompt']}")
+    return not lost and difference <= 1e-5 and same_prompt
+
+
+def write_examples(folder: Path) -> list[Path]:
+    """Return exported folders of small models of every kind."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    import tiny_towers
+    import tiny_vlm
+    from stablellava.model.assembling import assemble
+    from stablellava.model.exporting import export_model
+
+    language_model = tiny_vlm.write_language_model(folder / "lm", rope_theta=500000.0)
+    found = []
+    for kind in ("clip", "siglip"):
+        tower = tiny_towers.write_tower(folder / kind, kind)
+        for projector in ("linear", "mlp2x_gelu"):
+            settings = tiny_vlm.tiny_settings(
+                language_model, tower=str(tower), image_size_px=tiny_towers.IMAGE_SIZE_PX, projector=projector
+            )
+            saved, exported = folder / f"{kind}-{projector}-saved", folder / f"{kind}-{projector}"
+            assemble(settings, seed=0).save(saved)
+            export_model(saved, "hf", exported)
+            found.append(exported)
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", required=True, help="Interpreter that has the other transformers.")
+    parser.add_argument("--model", type=Path, help="An exported folder; small ones are made by default.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = [options.model] if options.model else write_examples(Path(scratch))
+        same = [compare(options.python, folder, Path(scratch)) for folder in folders]
+    return 0 if all(same) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
