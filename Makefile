@@ -1,6 +1,7 @@
 # Every target sets up what it needs: only Python 3.11+, make and a package index are assumed.
 #
 #   make demo     the whole loop: synthesize, train, evaluate, compare, report
+#   make smollm2  drafts by a real language model in this process, painted and checked
 #   make test     the tests
 #   make check    format, lint, types, import contract, generated docs, lengths
 #   make golden   rewrite golden files and generated docs; review the diff
@@ -20,7 +21,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check golden bench clean
+.PHONY: help demo smollm2 test check golden bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -36,13 +37,22 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	@$(INSTALL) -e '.[train]'
 	@touch $@
 
+$(VENV)/.llamacpp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'Installing into $(VENV).'
+	@$(INSTALL) -e '.[llamacpp]'
+	@touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV); the first time takes a few minutes.'
 	@$(INSTALL) -e '.[train,diffusers,llamacpp,dedup,language,hub,xlsx,dev]'
-	@touch $@ $(VENV)/.train
+	@touch $@ $(VENV)/.train $(VENV)/.llamacpp
 
 demo: $(VENV)/.train
 	$(BIN)/stablellava demo $(DEMO_FLAGS)
+
+smollm2: $(VENV)/.llamacpp
+	$(BIN)/stablellava assets pull smollm2-135m-instruct.gguf
+	$(BIN)/stablellava synthesize --preset smollm2 --run runs/smollm2
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"
