@@ -95,6 +95,17 @@ def claim_stage(config: RunConfig, layout: RunLayout, stage: StageName, identity
     write_atomic(path, start.to_json())
 
 
+def read_start(layout: RunLayout, stage: StageName) -> RunConfig:
+    """Return the settings that a stage was started with.
+
+    Raises: RecordError if it was not.
+    """
+    path = layout.training_dir(stage) / "settings.json"
+    if not path.is_file():
+        raise RecordError(f"{layout.root}: the stage {stage} was not started; {path} is missing")
+    return _StageStart.from_json(path.read_bytes(), str(path)).config
+
+
 def report_path(layout: RunLayout, stage: StageName) -> Path:
     """Return where the report of a stage lies."""
     return layout.training_dir(stage) / "report.json"
