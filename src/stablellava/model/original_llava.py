@@ -59,6 +59,7 @@ _NOT_OF_LANGUAGE_MODEL = (
     "dtype",
     "torch_dtype",
 )
+_NOT_OF_LANGUAGE_MODEL_PREFIXES = ("mm_", "tune_mm_", "freeze_mm_", "use_mm_", "image_")
 _MAX_SHARD_SIZE = "5GB"
 
 
@@ -75,6 +76,17 @@ def is_original(folder: Path) -> bool:
     """Tell whether a folder is laid out as the original LLaVA's."""
     path = folder / "config.json"
     return path.is_file() and "mm_vision_tower" in json.loads(path.read_text(encoding="utf-8"))
+
+
+def sketch_original(folder: Path) -> tuple[str, PreTrainedConfig, str]:
+    """Return what config.json says: the tower's folder or name, the language model's sizes, the projector's kind.
+
+    Raises: ConfigError for a language model that is not known here.
+    """
+    settings: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    place = next((place for place in _tower_places(folder, settings) if (place / "config.json").is_file()), None)
+    tower = str(place or settings["mm_vision_tower"])
+    return tower, _language_config(folder, settings), str(settings.get("mm_projector_type", "linear"))
 
 
 def read_original(
@@ -220,12 +232,11 @@ def _sort(tensors: dict[str, torch.Tensor], kind: str) -> _Sorted:
 
 def _find_tower(folder: Path, settings: dict[str, Any], tower_folder: Path | None) -> Tower:
     named = str(settings["mm_vision_tower"])
-    beside = [folder / name for name in (named, *_TOWERS.values())]
-    places = [tower_folder] if tower_folder is not None else [Path(named).expanduser(), *beside]
+    places = [tower_folder] if tower_folder is not None else _tower_places(folder, settings)
     place = next((place for place in places if (place / "config.json").is_file()), None)
     if place is None:
         raise RecordError(
-            f"{folder}: its tower {named!r} is not on this machine; put the tower's folder at {beside[1]}, "
+            f"{folder}: its tower {named!r} is not on this machine; put it at {folder / _TOWERS['clip_vision_model']}, "
             "or name it with training.model.tower"
         )
     tower = load_vit(place, pad_images=settings.get("image_aspect_ratio") == "pad")
@@ -237,23 +248,32 @@ def _find_tower(folder: Path, settings: dict[str, Any], tower_folder: Path | Non
     )
 
 
+def _tower_places(folder: Path, settings: dict[str, Any]) -> list[Path]:
+    named = str(settings["mm_vision_tower"])
+    return [Path(named).expanduser(), folder / named, *(folder / name for name in _TOWERS.values())]
+
+
 def _build_language_model(folder: Path, settings: dict[str, Any], tensors: dict[str, torch.Tensor]) -> PreTrainedModel:
-    named = str(settings.get("model_type"))
-    if named not in _LANGUAGE_MODELS:
-        raise ConfigError(f"{folder} has a language model {named!r}; known are {', '.join(_LANGUAGE_MODELS)}")
-    own = {
-        name: value
-        for name, value in settings.items()
-        if not name.startswith(("mm_", "tune_mm_", "freeze_mm_", "use_mm_", "image_"))
-        and name not in _NOT_OF_LANGUAGE_MODEL
-    }
-    config: PreTrainedConfig = AutoConfig.for_model(_LANGUAGE_MODELS[named], **own)
+    config = _language_config(folder, settings)
     with no_init_weights():
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     if config.tie_word_embeddings:
         tensors.setdefault("lm_head.weight", tensors["model.embed_tokens.weight"])
     _fill(model, tensors, folder, "language model")
     return model
+
+
+def _language_config(folder: Path, settings: dict[str, Any]) -> PreTrainedConfig:
+    named = str(settings.get("model_type"))
+    if named not in _LANGUAGE_MODELS:
+        raise ConfigError(f"{folder} has a language model {named!r}; known are {', '.join(_LANGUAGE_MODELS)}")
+    own = {
+        name: value
+        for name, value in settings.items()
+        if not name.startswith(_NOT_OF_LANGUAGE_MODEL_PREFIXES) and name not in _NOT_OF_LANGUAGE_MODEL
+    }
+    config: PreTrainedConfig = AutoConfig.for_model(_LANGUAGE_MODELS[named], **own)
+    return config
 
 
 def _fill(module: nn.Module, tensors: dict[str, torch.Tensor], folder: Path, part: str) -> None:

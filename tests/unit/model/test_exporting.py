@@ -17,6 +17,7 @@ from stablellava.model.adapters import add_adapters
 from stablellava.model.assembling import assemble
 from stablellava.model.checkpoints import begin_vlm, load_vlm, read_checkpoint, read_whole
 from stablellava.model.exporting import export_model
+from stablellava.model.sketching import count_image_tokens, sketch_llava
 from stablellava.model.vlm import select_patches
 from stablellava.model.weight_files import read_weights
 
@@ -230,3 +231,14 @@ def test_reading_patches_leaves_the_librarys_own_way_as_it_was(parts: Path, towe
     assert len(hidden) == 4
     assert torch.equal(patches, hidden[-2][:, 1:] if tower == "clip" else hidden[-2])
     assert tiny_towers.logits_of(model).isfinite().all()
+
+
+@pytest.mark.parametrize("form", ["hf", "llava"])
+def test_the_sketch_of_a_checkpoint_has_its_shapes(parts: Path, tmp_path: Path, form: str) -> None:
+    saved = save_one(parts, tmp_path / "saved", "siglip", "mlp2x_gelu")
+    export_model(saved, form, tmp_path / "out")
+    settings = ModelSettings(start=str(tmp_path / "out"))
+    sketched, whole = sketch_llava(settings), read_checkpoint(saved)[0]
+    shapes = {name: tensor.shape for name, tensor in whole.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in sketched.state_dict().items()} == shapes
+    assert count_image_tokens(settings) == whole.config.image_seq_length
