@@ -45,7 +45,7 @@ class RememberingChat:
         """
         key = answer_key(self._chat, request)
         while True:
-            found = self._cache.find(key)
+            found = await self._cache.find_soon(key)
             if found is not None:
                 self.num_hits += 1
                 if self.num_hits % _HITS_PER_TURN == 0:

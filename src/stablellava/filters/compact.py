@@ -21,7 +21,7 @@ class CompactMap:
     def __init__(self) -> None:
         self._keys: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
         self._values: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
-        self._view = memoryview(self._keys)
+        self._view = memoryview(self._keys)  # type: ignore[arg-type]  # numpy arrays are buffers
         self._newest: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class CompactMap:
         places = np.searchsorted(self._keys, keys[order])
         self._keys = np.insert(self._keys, places, keys[order])
         self._values = np.insert(self._values, places, values[order])
-        self._view = memoryview(self._keys)
+        self._view = memoryview(self._keys)  # type: ignore[arg-type]  # numpy arrays are buffers
         self._newest = {}
 
 
