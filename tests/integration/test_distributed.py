@@ -144,3 +144,17 @@ def wait_for_step(layout: RunLayout, process: subprocess.Popen[str]) -> None:
         assert process.poll() is None, "ended before it could be killed"
         assert time.monotonic() < deadline, "took no step"
         time.sleep(0.02)
+
+
+def test_two_processes_train_the_adapters_of_one(language_model: Path, source: Path, tmp_path: Path) -> None:
+    adapters = ("lora.rank=4", "lora.dropout=0", "lora.base_precision=float32")
+    chosen = [f"training.instruct.{setting}" for setting in adapters]
+    alone = train(tmp_path / "one", language_model, [*settings(source, 4, 1), *chosen])
+    wanted = load_file(alone.model_dir("instruct") / "adapter_model.safetensors")
+    for name, environment in (("ddp", {}), ("fsdp2", FSDP2)):
+        found = train(tmp_path / name, language_model, [*settings(source, 2, 1), *chosen], 2, **environment)
+        ours, theirs = (read_step_log(layout.training_log_path("instruct")) for layout in (found, alone))
+        assert [row.loss for row in ours] == pytest.approx([row.loss for row in theirs], abs=1e-5)
+        weights = load_file(found.model_dir("instruct") / "adapter_model.safetensors")
+        assert weights.keys() == wanted.keys()
+        assert all((weights[key] - tensor).abs().max().item() < 2e-5 for key, tensor in wanted.items())
