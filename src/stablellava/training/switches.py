@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from stablellava.config.tree import RunConfig, SpeedSettings, StageName
+from stablellava.config.tree import RunConfig, SpeedSettings, StageConfig, StageName
 from stablellava.core.record import Record
 from stablellava.model.vlm import AnswerLoss
 from stablellava.store.layout import RunLayout
@@ -34,12 +34,19 @@ def compare_switches(config: RunConfig, layout: RunLayout, stage: StageName) -> 
     Raises: as ``train_stage``.
     """
     training = config.training
-    settings = training.align if stage == "align" else training.instruct
+    settings = _without_dropout(training.align if stage == "align" else training.instruct)
     base = training.speed.model_copy(update={"cached_features": True, "num_workers": 0})
-    measured = config.model_copy(update={"training": training.model_copy(update={"speed": base})})
+    measured = config.model_copy(update={"training": training.model_copy(update={"speed": base, stage: settings})})
     data = load_stage_data(settings, layout.data_dir, layout.training_dir(stage), training.check_images == "decode")
     ready = prepare_stage(measured, layout, stage, data.examples, join_processes(), tell_nobody)
     return [_compare(ready, name, on, off, training.precision) for name, on, off in _variants(base)]
+
+
+def _without_dropout(settings: StageConfig) -> StageConfig:
+    """Return the settings without what is drawn anew for every batch, and would hide what a switch does."""
+    if settings.lora is None:
+        return settings
+    return settings.model_copy(update={"lora": settings.lora.model_copy(update={"dropout": 0.0})})
 
 
 def _variants(base: SpeedSettings) -> Iterator[tuple[str, SpeedSettings, SpeedSettings]]:

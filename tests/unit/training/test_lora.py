@@ -15,6 +15,7 @@ from stablellava.model.checkpoints import load_vlm
 from stablellava.store.layout import RunLayout
 from stablellava.training.stages import train_stage
 from stablellava.training.step_log import read_step_log
+from stablellava.training.switches import compare_switches
 
 LORA = tuple(
     f"training.instruct.{setting}"
@@ -109,6 +110,12 @@ def test_the_loss_is_the_same_packed_cached_or_neither(language_model: Path, lay
         train_stage(tiny_vlm.training_config(language_model, *LORA, still, *overrides), run, "instruct")
         losses.append([row.loss for row in read_step_log(run.training_log_path("instruct"))])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_no_switch_changes_loss_or_gradients_of_adapters(language_model: Path, layout: RunLayout) -> None:
+    for effect in compare_switches(tiny_vlm.training_config(language_model, *LORA), layout, "instruct"):
+        assert effect.loss_on == pytest.approx(effect.loss_off, abs=1e-5), effect
+        assert effect.gradient_difference < 1e-3, effect
 
 
 def test_a_stage_starts_from_a_checkpoint_without_align(language_model: Path, layout: RunLayout) -> None:
