@@ -1,4 +1,4 @@
-"""What calls cost, by a price table of the user's own; unknown stays unknown.
+"""The user's own table of what calls cost; a model that is not in it has no price.
 
 A table is YAML:
 
@@ -16,11 +16,8 @@ import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 
 from stablellava.config.base import Settings
-from stablellava.core.draft import CallStamp
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import first_problem
-
-_TOKENS_PER_PRICE = 1_000_000
 
 
 class ModelPrice(Settings):
@@ -37,16 +34,6 @@ class PriceTable(Settings):
     """Often a date, which YAML reads as one."""
     currency: str
     models: dict[str, ModelPrice] = {}
-
-    def cost_of(self, stamp: CallStamp) -> float | None:
-        """Return what a call cost, whoever pays; None when the price or the number of tokens is not known.
-
-        A reply out of the cache costs nothing now: ask for its stamp's from_cache.
-        """
-        price = self.models.get(stamp.model)
-        if price is None or stamp.tokens_in is None or stamp.tokens_out is None:
-            return None
-        return (stamp.tokens_in * price.input + stamp.tokens_out * price.output) / _TOKENS_PER_PRICE
 
 
 def load_prices(path: Path) -> PriceTable:

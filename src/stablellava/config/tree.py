@@ -42,6 +42,8 @@ class SpendingSettings(Settings):
     """Calls sent to a chat model; answers from the cache are free."""
     max_cost: float | None = Field(default=None, ge=0)
     """In the currency of the prices, which it needs."""
+    prices: str = ""
+    """A YAML table of prices by model (see backends/prices.py), instead of the two figures below."""
     price_in: float | None = Field(default=None, ge=0)
     """Price of a million tokens sent; null: not known, and no cost is stated."""
     price_out: float | None = Field(default=None, ge=0)

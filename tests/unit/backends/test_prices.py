@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from stablellava.backends.prices import load_prices
-from stablellava.core.draft import CallStamp
 from stablellava.core.errors import ConfigError
 
 TABLE = """
@@ -14,16 +13,13 @@ models:
 """
 
 
-def test_a_call_costs_what_the_table_says(tmp_path: Path) -> None:
+def test_a_table_names_models_version_and_currency(tmp_path: Path) -> None:
     path = tmp_path / "prices.yaml"
     path.write_text(TABLE)
     prices = load_prices(path)
 
-    stamp = CallStamp(backend="openai", model="small", tokens_in=2_000_000, tokens_out=500_000)
-    assert prices.cost_of(stamp) == pytest.approx(0.6)
-    assert prices.cost_of(stamp.model_copy(update={"model": "large"})) is None
-    assert prices.cost_of(stamp.model_copy(update={"tokens_out": None})) is None
-    assert prices.version == "2026-11-01"
+    assert (prices.models["small"].input, prices.models["small"].output) == (0.15, 0.60)
+    assert (prices.version, prices.currency) == ("2026-11-01", "USD")
 
 
 @pytest.mark.parametrize(

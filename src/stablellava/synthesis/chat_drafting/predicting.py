@@ -14,7 +14,7 @@ from stablellava.synthesis.chat_drafting.answers import EMPHASIS
 from stablellava.synthesis.chat_drafting.instructions import Instructions
 from stablellava.synthesis.chat_drafting.requests import RequestBuilder
 from stablellava.synthesis.chat_drafting.settings_written import SettingFinders
-from stablellava.synthesis.chat_drafting.spending import Spending
+from stablellava.synthesis.chat_drafting.spending import Spending, look_up_prices
 from stablellava.synthesis.planning import Tally, training_planner
 from stablellava.synthesis.synthesizing import Material, load_material, synthesize
 
@@ -100,7 +100,8 @@ def predict_from_probe(config: RunConfig, num_samples: int, material: Material |
 def _forecast(
     config: RunConfig, basis: str, acceptance: float, spending: Spending, num_capabilities: int
 ) -> DraftingForecast:
-    prices = config.synthesis.spending
+    synthesis = config.synthesis
+    prices = look_up_prices(synthesis.spending, str(synthesis.writer.options.get("model", "")))
     cost = None
     if prices.price_in is not None and prices.price_out is not None:
         cost = (spending.tokens_in * prices.price_in + spending.tokens_out * prices.price_out) / 1e6

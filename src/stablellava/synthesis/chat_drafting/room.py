@@ -15,7 +15,7 @@ from stablellava.config.base import BackendSettings
 from stablellava.config.tree import RunConfig
 from stablellava.store.assets import ASSETS, asset_path, cache_dir
 from stablellava.synthesis.chat_drafting.drafter import ChatDrafter
-from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter
+from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter, look_up_prices
 from stablellava.synthesis.chat_drafting.streaming import DraftStream
 
 
@@ -55,7 +55,7 @@ def open_drafting(config: RunConfig) -> Iterator[DraftingRoom]:
     Raises: ConfigError, BackendMissing, RecordError (the cache cannot be opened).
     """
     settings = config.synthesis
-    meter = SpendingMeter(settings.spending)
+    meter = SpendingMeter(look_up_prices(settings.spending, str(settings.writer.options.get("model", ""))))
     chat: ChatModel = build_backend("chat", settings.writer.backend, resolve_model(settings.writer.options))
     cache = ResponseCache(answers_path())
     try:

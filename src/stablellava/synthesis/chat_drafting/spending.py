@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from stablellava.backends.prices import load_prices
 from stablellava.backends.protocols import ChatModel
 from stablellava.config.tree import SpendingSettings
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
@@ -50,6 +51,23 @@ class Spending(Record):
 
 
 _COUNTS = tuple(name for name in Spending.model_fields if name != "cost")
+
+
+def look_up_prices(settings: SpendingSettings, model: str) -> SpendingSettings:
+    """Return the settings with the model's prices out of the table they name, if they name one.
+
+    Raises: ConfigError for a table that cannot be read, or beside prices that are also given.
+    """
+    if not settings.prices:
+        return settings
+    if settings.price_in is not None or settings.price_out is not None:
+        raise ConfigError("synthesis.spending: give prices (a table) or price_in and price_out, not both")
+    table = load_prices(Path(settings.prices))
+    price = table.models.get(model)
+    note = f"{table.currency}, {table.version}"
+    if price is None:
+        return settings.model_copy(update={"price_note": f"{note}: no price of {model!r}"})
+    return settings.model_copy(update={"price_in": price.input, "price_out": price.output, "price_note": note})
 
 
 def sum_spending(parts: Iterable[Spending]) -> Spending | None:

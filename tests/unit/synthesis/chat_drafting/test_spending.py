@@ -12,6 +12,7 @@ from stablellava.synthesis.chat_drafting.spending import (
     Spending,
     SpendingMeter,
     add_to_file,
+    look_up_prices,
 )
 from talking import TalkingChat
 
@@ -78,3 +79,16 @@ def test_starts_of_a_run_add_up_in_a_file(tmp_path: Path) -> None:
     add_to_file(path, {"a": Spending(num_calls=2, cost=1.0)})
     sums = add_to_file(path, {"a": Spending(num_calls=3, cost=0.5), "b": Spending(num_calls=1)})
     assert sums == {"a": Spending(num_calls=5, cost=1.5), "b": Spending(num_calls=1)}
+
+
+def test_prices_come_out_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("version: 2026-11\ncurrency: USD\nmodels: {small: {input: 0.15, output: 0.6}}")
+    settings = SpendingSettings(prices=str(path))
+
+    found = look_up_prices(settings, "small")
+    assert (found.price_in, found.price_out, found.price_note) == (0.15, 0.6, "USD, 2026-11")
+    unknown = look_up_prices(settings, "large")
+    assert (unknown.price_in, unknown.price_note) == (None, "USD, 2026-11: no price of 'large'")
+    with pytest.raises(ConfigError, match="not both"):
+        look_up_prices(settings.model_copy(update={"price_in": 1.0}), "small")
