@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stablellava.filters.base import Check
     from stablellava.filters.benchmark_items import BenchmarkIndex
     from stablellava.synthesis.duplicates import Duplicate
+    from stablellava.synthesis.filtering import FilterReport
 
 _NUM_EXAMPLES = 10
 OutOption = Annotated[
@@ -48,14 +49,21 @@ def filter_samples(
     from stablellava.cli.output import print_result
     from stablellava.core.errors import ConfigError
 
-    if files:
-        if run or out or against:
-            raise ConfigError(
-                "files of rows are only looked through for duplicates; "
-                "take them in first to filter them: stablellava import FILE --run runs/NAME"
-            )
-        print_result(*_seek_in_files(files, near, as_json))
+    if not files:
+        report = _filter_run(run, out, against or [], near, language)
+        print_result(report.model_dump(mode="json"), as_json, "\n".join(_describe_report(report)))
         return
+    if run or out or against:
+        raise ConfigError(
+            "files of rows are only looked through for duplicates; "
+            "take them in first to filter them: stablellava import FILE --run runs/NAME"
+        )
+    print_result(*_seek_in_files(files, near, as_json))
+
+
+def _filter_run(
+    run: Path | None, out: Path | None, against: list[Path], near: float, language: str | None
+) -> "FilterReport":
     from stablellava.cli.runs import existing_run, save_config
     from stablellava.store.layout import RunLayout
     from stablellava.synthesis.filtering import FilterPolicy, filter_data
@@ -65,21 +73,24 @@ def filter_samples(
     policy = FilterPolicy(
         checks=_build_checks(language),
         min_overlap=near,
-        benchmarks=_read_benchmarks(against or []),
+        benchmarks=_read_benchmarks(against),
         description={"language": language},
     )
     report = filter_data(layout.data_dir, policy, target.data_dir if target else None)
     if target:
         save_config(settings, target)
+    return report
+
+
+def _describe_report(report: "FilterReport") -> list[str]:
     matches = report.benchmark_matches[:_NUM_EXAMPLES]
-    lines = [
+    return [
         f"{report.num_samples:,} samples, {report.num_kept:,} kept",
         *(f"  dropped {count:,}: {reason}" for reason, count in report.dropped.items()),
         *(f"  {kind}: {count:,}" for kind, count in report.duplicates.items()),
         *(f"  {name}: {kind} {item} ({score:.2f})" for name, kind, item, score in matches),
         f"written to {report.out_dir}" if report.out_dir else "nothing was written; name a directory with --out",
     ]
-    print_result(report.model_dump(mode="json"), as_json, "\n".join(lines))
 
 
 def make_negatives(
@@ -141,23 +152,24 @@ def _seek_in_files(files: list[Path], near: float, as_json: bool) -> tuple[dict[
     from stablellava.synthesis.duplicates import DuplicateFinder, TextPair, count_kinds
 
     pairs: list[TextPair] = []
-    num_bad = 0
+    unreadable: list[str] = []
     for path in files:
         for row in read_rows(path, path.name.partition(".")[0], drop_duplicates=False).rows:
             if isinstance(row, Rejected):
-                num_bad += 1
+                unreadable.append(f"{path.name}: {row.detail}")
             else:
                 pairs.append(TextPair.from_draft(f"{path.name}:{row.number}", row.draft))
     found = DuplicateFinder(near).add(pairs)
     counts = count_kinds(found)
     lines = [
-        f"{len(pairs):,} rows, {num_bad:,} unreadable",
+        f"{len(pairs):,} rows, {len(unreadable):,} unreadable",
+        *(f"  {detail}" for detail in unreadable[:_NUM_EXAMPLES]),
         *(f"  {kind}: {count:,}" for kind, count in counts.items()),
         *(_describe(duplicate) for duplicate in found[:_NUM_EXAMPLES]),
     ]
     result = {
         "num_rows": len(pairs),
-        "num_unreadable": num_bad,
+        "unreadable": unreadable,
         "duplicates": counts,
         "found": [duplicate.model_dump(mode="json") for duplicate in found],
     }

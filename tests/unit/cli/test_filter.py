@@ -1,0 +1,63 @@
+"""The verbs filter, negatives and calibrate, as a user types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from stablellava.cli.app import build_app
+
+ROW = {
+    "id": "1",
+    "prompt": "((dog)), beach, soft light, film grain",
+    "question": "<image>\nWhat is it?",
+    "answer": "A dog.",
+}
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(build_app(), list(arguments))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "made"
+    settings = ["synthesis.capabilities=animal,color", "synthesis.samples_per_capability=12", "synthesis.size_px=64"]
+    result = run("synthesize", "--run", str(folder), "synthesis.num_workers=1", *settings)
+    assert result.exit_code == 0
+    return folder
+
+
+def test_rows_of_files_are_looked_through(tmp_path: Path) -> None:
+    path = tmp_path / "animal.json"
+    path.write_text(json.dumps([ROW, {**ROW, "id": "2"}]), encoding="utf-8")
+    result = run("filter", str(path), "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["duplicates"] == {"exact_dialogue": 1, "exact_pair": 1, "exact_prompt": 1}
+
+
+def test_files_cannot_be_filtered_into_a_run(tmp_path: Path) -> None:
+    result = run("filter", str(tmp_path / "a.json"), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 2
+    assert "stablellava import" in result.stderr
+
+
+def test_a_filtered_run_is_a_run(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clean"
+    assert run("filter", "--run", str(made), "--out", str(out)).exit_code == 0
+    inspected = run("inspect", "samples", "--run", str(out), "--json", "-n", "100")
+    assert len(json.loads(inspected.stdout)["samples"]) == 24
+
+
+def test_negatives_are_a_run_of_their_own(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "negatives"
+    result = run("negatives", "--run", str(made), "--out", str(out), "--share", "0.2", "--json")
+    assert json.loads(result.stdout)["num_negatives"] == 6
+    assert run("inspect", "samples", "--run", str(out)).exit_code == 0
+
+
+def test_a_threshold_that_needs_a_scorer_says_so(made: Path) -> None:
+    result = run("calibrate", "image_text", "--run", str(made))
+    assert result.exit_code == 2
+    assert "needs a backend" in result.stderr
