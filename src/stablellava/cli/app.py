@@ -22,6 +22,7 @@ from stablellava.cli import (
     plan,
     study,
     synthesize,
+    train_configs,
     train_plan,
     training,
 )
@@ -53,7 +54,7 @@ _VERBS: dict[str, Callable[..., None]] = {
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "train": (
         "Train a stage, or say what it would take.",
-        {"run": training.train, "plan": train_plan.plan_training},
+        {"run": training.train, "plan": train_plan.plan_training, "configs": train_configs.write_configs},
     ),
     "tasks": ("See which benchmarks can be evaluated.", {"list": benchmarking.list_tasks}),
     "backends": (
