@@ -70,6 +70,8 @@ def chat_options(base_url: str, in_flight: int) -> list[str]:
         # The fake server puts everything in the garden; fewer held-out pairs, fewer drafts to replace.
         "synthesis.held_out_share=0.001",
         "synthesis.painter=null",
+        # One round for all drafts, as the other tools make them.
+        "synthesis.pool=null",
     ]  # fmt: skip
 
 
