@@ -11,7 +11,7 @@ count as well, because they are the writer's words too. A round has collapsed if
 
 Both measures have to fall: alone, distinct-4 jumps where prompts are short, and the Vendi score falls when few
 keywords are asked for. Self-BLEU is for the curves only; it falls furthest when few keywords are asked for
-(design/0006-evolving-pool.md has the figures).
+(design/0005-evolving-pool.md has the figures).
 """
 
 from collections.abc import Iterator, Sequence
