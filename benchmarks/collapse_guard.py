@@ -16,7 +16,8 @@ from benchmarks.recording import describe_run, keep_result
 
 from stablellava.backends.adapters.grammar import GrammarWriter
 from stablellava.capabilities import list_capabilities, load_capability
-from stablellava.config.tree import CollapseSettings, RunConfig
+from stablellava.config.synthesis import CollapseSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.synthesis.collapse import judge_round

@@ -15,7 +15,7 @@ import torch
 from benchmarks.step_clock import StepClock
 from safetensors.torch import save_file
 
-from stablellava.config.tree import SpeedSettings, StageConfig, TrainingSettings
+from stablellava.config.training import SpeedSettings, StageConfig, TrainingSettings
 from stablellava.core.draft import Turn
 from stablellava.model.checkpoints import load_vlm
 from stablellava.model.feature_cache import FeatureCache

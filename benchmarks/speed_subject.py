@@ -23,7 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from stablellava.config.tree import ModelSettings
+from stablellava.config.training import ModelSettings
 from stablellava.model.assembling import assemble
 
 IMAGE_SIZE_PX = 224

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from stablellava.backends.adapters.grammar import GrammarWriter
-from stablellava.config.tree import PoolSettings, RunConfig
+from stablellava.config.synthesis import PoolSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability
 from stablellava.core.draft import CallStamp, Draft, DraftRefusal, DraftRequest, PaintPrompt, Turn
 from stablellava.core.sample import Rejected, Sample, Verdict

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from stablellava.config.loading import load_config
-from stablellava.config.tree import ModelSettings, RunConfig
+from stablellava.config.training import ModelSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.draft import CallStamp, Draft, PaintPrompt, Turn
 from stablellava.core.sample import Painting, Sample
 from stablellava.store.images import decode_picture, store_image

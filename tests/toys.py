@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from stablellava.config.base import BackendSettings
-from stablellava.config.tree import RunConfig, SynthesisSettings
+from stablellava.config.synthesis import SynthesisSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability, DialogueExemplar, EvaluationForm, Keyword, Place, PromptExemplar
 from stablellava.synthesis.synthesizing import Material
 from stablellava.synthesis.vocabulary import build_lexicon

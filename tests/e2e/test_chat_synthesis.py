@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stablellava.config.tree import BackendSettings, DraftingSettings, PoolSettings, RunConfig, SpendingSettings
+from stablellava.config.synthesis import DraftingSettings, PoolSettings, SpendingSettings
+from stablellava.config.tree import BackendSettings, RunConfig
 from stablellava.core.errors import BackendFailed, RecordError
 from stablellava.core.sample import Sample
 from stablellava.store.exports import export_samples

@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from stablellava.config.tree import (
-    BackendSettings,
+from stablellava.config.synthesis import (
     CollapseSettings,
     CoverageSettings,
     DraftingSettings,
     PoolSettings,
-    RunConfig,
     SynthesisSettings,
     TargetSettings,
 )
+from stablellava.config.tree import BackendSettings, RunConfig
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import read_manifest
 from stablellava.store.shards import read_rejected, read_samples

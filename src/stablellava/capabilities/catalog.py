@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from stablellava.capabilities.checking import find_problem
 from stablellava.capabilities.strict_yaml import parse_strict
-from stablellava.config.tree import MULTI_IMAGE_CAPABILITIES, SINGLE_IMAGE_CAPABILITIES
+from stablellava.config.synthesis import MULTI_IMAGE_CAPABILITIES, SINGLE_IMAGE_CAPABILITIES
 from stablellava.core.capability import Capability, Keyword, Place
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import first_problem

@@ -42,7 +42,7 @@ def check(
     """
     from stablellava.cli.output import note, print_result
     from stablellava.cli.progress import show_progress
-    from stablellava.config.tree import SourceSettings
+    from stablellava.config.training import SourceSettings
     from stablellava.core.errors import UserError
     from stablellava.store.files import write_atomic
     from stablellava.training.mixing import name_sources

@@ -9,7 +9,8 @@ import typer
 from stablellava.cli.options import ConfigOption, JsonOption, Overrides, PresetOption, RunOption
 
 if TYPE_CHECKING:
-    from stablellava.config.tree import RunConfig, StageName
+    from stablellava.config.training import StageName
+    from stablellava.config.tree import RunConfig
     from stablellava.store.layout import RunLayout
 
 

@@ -8,7 +8,8 @@ below says why it does not, so a setting added later counts from its first day.
 from collections.abc import Iterable
 from typing import Any
 
-from stablellava.config.tree import RunConfig, StageName
+from stablellava.config.training import StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.ids import hash_id
 
 NOT_IN_DATA = {

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 
-from stablellava.config.tree import ModelSettings
+from stablellava.config.training import ModelSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.adapters import has_adapters, save_adapter
 from stablellava.model.chat_template import (

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import BaseImageProcessor, LlavaForConditionalGeneration, LlavaProcessor
 
-from stablellava.config.tree import ModelSettings
+from stablellava.config.training import ModelSettings
 from stablellava.core.errors import RecordError
 from stablellava.core.record import Record
 from stablellava.model.adapters import apply_adapter, find_base, is_adapter

@@ -22,7 +22,7 @@ from importlib.resources import files
 import torch
 from torch import nn
 
-from stablellava.config.tree import ClosedFormSettings
+from stablellava.config.training import ClosedFormSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm, has_linear_projector
 from stablellava.model.feature_cache import FeatureCache

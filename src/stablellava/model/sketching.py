@@ -8,7 +8,7 @@ import torch
 import yaml
 from transformers import AutoConfig, LlavaConfig, LlavaForConditionalGeneration, PreTrainedConfig
 
-from stablellava.config.tree import ModelSettings
+from stablellava.config.training import ModelSettings
 from stablellava.core.errors import ConfigError
 from stablellava.core.suggesting import suggest_name
 from stablellava.model.assembling import PROJECTOR_ACTIVATION

@@ -6,7 +6,8 @@ Departs: before is the model after the align stage, so both have seen the same p
 
 from pathlib import Path
 
-from stablellava.config.tree import RunConfig, StageName
+from stablellava.config.training import StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.record import Record
 from stablellava.core.score import EvalLog
 from stablellava.evaluation.capability_benchmark import evaluate_suite

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stablellava.config.fingerprint import data_fingerprint, flatten
-from stablellava.config.tree import RunConfig, StageConfig, StageName
+from stablellava.config.training import StageConfig, StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import RecordError
 from stablellava.core.score import EvalLog
 from stablellava.model.adapters import is_adapter

@@ -7,7 +7,8 @@ from stablellava.backends.keys import refuse_keys
 from stablellava.capabilities import list_capabilities, load_capability
 from stablellava.config.base import BackendSettings
 from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint
-from stablellava.config.tree import RunConfig, StageConfig
+from stablellava.config.training import StageConfig
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.suggesting import suggest_name

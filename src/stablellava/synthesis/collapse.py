@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from stablellava.config.tree import CollapseSettings
+from stablellava.config.synthesis import CollapseSettings
 from stablellava.core.capability import Capability
 from stablellava.core.matching import plural_of, split_words
 from stablellava.core.record import Record

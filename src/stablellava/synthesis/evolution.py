@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stablellava.config.tree import PoolSettings
+from stablellava.config.synthesis import PoolSettings
 from stablellava.core.capability import Capability
 from stablellava.core.draft import DraftRequest
 from stablellava.core.errors import RecordError

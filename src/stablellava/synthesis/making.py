@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stablellava.backends.catalog import build_backend
 from stablellava.backends.protocols import Writer
-from stablellava.config.tree import SynthesisSettings
+from stablellava.config.synthesis import SynthesisSettings
 from stablellava.core.capability import Keyword
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.sample import Painting, PaintRefusal, Rejected, Sample, Verdict

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stablellava.backends.catalog import build_backend
 from stablellava.backends.protocols import Painter, StreamingPainter
-from stablellava.config.tree import SynthesisSettings
+from stablellava.config.synthesis import SynthesisSettings
 from stablellava.core.draft import Draft
 from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from

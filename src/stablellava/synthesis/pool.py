@@ -13,7 +13,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from stablellava.config.tree import PoolSettings
+from stablellava.config.synthesis import PoolSettings
 from stablellava.core.capability import Capability, DialogueExemplar, PromptExemplar
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.ids import hash_id, seed_from

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from stablellava.backends.catalog import build_backend
 from stablellava.capabilities import load_capability, load_places
-from stablellava.config.tree import SINGLE_IMAGE_CAPABILITIES, RunConfig, SynthesisSettings
+from stablellava.config.synthesis import SINGLE_IMAGE_CAPABILITIES, SynthesisSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability
 from stablellava.core.ids import hash_id
 from stablellava.filters.lexicon import Lexicon

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stablellava.config.tree import CoverageSettings, TargetSettings
+from stablellava.config.synthesis import CoverageSettings, TargetSettings
 from stablellava.core.capability import Capability, Keyword
 from stablellava.core.draft import Draft
 from stablellava.core.errors import ConfigError

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import TrainingArguments
 
-from stablellava.config.tree import StageConfig, TrainingSettings
+from stablellava.config.training import StageConfig, TrainingSettings
 from stablellava.model.vlm import AnswerLoss
 from stablellava.training.processes import has_accelerator
 

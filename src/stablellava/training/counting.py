@@ -1,6 +1,7 @@
 """Tokens of a stage's own data, counted with the model's tokenizer; no weights are read where that can be helped."""
 
-from stablellava.config.tree import RunConfig, StageName
+from stablellava.config.training import StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import RecordError
 from stablellava.model.chat_template import IMAGE_TOKEN, Chat, bind_template
 from stablellava.model.language_model import load_tokenizer

@@ -9,7 +9,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 from transformers.utils.import_utils import is_flash_attn_2_available
 
-from stablellava.config.tree import SpeedSettings
+from stablellava.config.training import SpeedSettings
 from stablellava.core.errors import BackendMissing, ConfigError
 from stablellava.model.answer_layer import can_skip_positions, skip_positions
 from stablellava.model.packed_attention import SEGMENTS

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from stablellava.config.tree import SourceSettings, StageConfig
+from stablellava.config.training import SourceSettings, StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
 

@@ -3,7 +3,7 @@
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
-from stablellava.config.tree import StageConfig
+from stablellava.config.training import StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.model.adapters import adapter_parameters

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from accelerate import PartialState
 
-from stablellava.config.tree import RunConfig, SpeedSettings, StageConfig, StageName, WatchSettings
+from stablellava.config.training import SpeedSettings, StageConfig, StageName, WatchSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import seed_from, share_of
 from stablellava.model.adapters import add_adapters

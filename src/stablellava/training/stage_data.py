@@ -11,7 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from stablellava.config.tree import StageConfig
+from stablellava.config.training import StageConfig
 from stablellava.core.errors import RecordError
 from stablellava.core.record import Record
 from stablellava.store.files import write_atomic

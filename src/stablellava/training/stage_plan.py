@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
-from stablellava.config.tree import RunConfig, StageConfig, StageName
+from stablellava.config.training import StageConfig, StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.model.sketching import count_image_tokens, sketch_llava

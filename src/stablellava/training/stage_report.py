@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stablellava.config.fingerprint import NOT_IN_STAGE, changed_settings, stage_fingerprint
-from stablellava.config.tree import RunConfig, StageName
+from stablellava.config.training import StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
 from stablellava.core.record import Record

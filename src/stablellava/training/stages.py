@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from stablellava.config.tree import RunConfig, StageName, WatchSettings
+from stablellava.config.training import StageName, WatchSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
 from stablellava.model.assembling import Vlm

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from stablellava.config.tree import RunConfig, SpeedSettings, StageConfig, StageName
+from stablellava.config.training import SpeedSettings, StageConfig, StageName
+from stablellava.config.tree import RunConfig
 from stablellava.core.record import Record
 from stablellava.model.vlm import AnswerLoss
 from stablellava.store.layout import RunLayout

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Sampler
 from transformers import PrinterCallback, Trainer
 
-from stablellava.config.tree import StageConfig, TrainingSettings
+from stablellava.config.training import StageConfig, TrainingSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.vlm import AnswerLoss
 from stablellava.training.arguments import build_arguments, group_parameters

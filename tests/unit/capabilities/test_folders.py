@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from stablellava.capabilities import list_capabilities, load_capability, load_places
-from stablellava.config.tree import MULTI_IMAGE_CAPABILITIES, SINGLE_IMAGE_CAPABILITIES
+from stablellava.config.synthesis import MULTI_IMAGE_CAPABILITIES, SINGLE_IMAGE_CAPABILITIES
 from stablellava.core.matching import contains_phrase
 
 FEW_IN_THE_WORLD = {"hair": 16, "style": 16}

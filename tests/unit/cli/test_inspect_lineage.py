@@ -7,7 +7,8 @@ from typer.testing import Result
 from scripted import RoundRunner, write_by_grammar
 from stablellava.capabilities import load_capability
 from stablellava.cli.runs import save_config
-from stablellava.config.tree import PoolSettings, RunConfig, SynthesisSettings
+from stablellava.config.synthesis import PoolSettings, SynthesisSettings
+from stablellava.config.tree import RunConfig
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import commit_shard
 from stablellava.synthesis.evolution import Evolution

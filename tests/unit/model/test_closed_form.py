@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import tiny_vlm
-from stablellava.config.tree import ClosedFormSettings
+from stablellava.config.training import ClosedFormSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.closed_form import CentredRidge, PseudoPhotos, Words, read_class_names, solve_projector

@@ -11,7 +11,7 @@ from transformers import LlavaForConditionalGeneration
 import tiny_towers
 import tiny_vlm
 from stablellava.config.lora import LoraSettings
-from stablellava.config.tree import ModelSettings
+from stablellava.config.training import ModelSettings
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.model.adapters import add_adapters
 from stablellava.model.assembling import assemble

@@ -5,7 +5,7 @@ import pytest
 
 from scripted import RoundRunner, fill_five_forms, repeat_five, write_by_grammar
 from stablellava.capabilities import load_capability
-from stablellava.config.tree import PoolSettings
+from stablellava.config.synthesis import PoolSettings
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import commit_shard
 from stablellava.studio.report import write_report

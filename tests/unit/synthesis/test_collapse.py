@@ -6,7 +6,8 @@ import pytest
 from scripted import RoundRunner, Write, fill_five_forms, plain_draft, repeat_five, write_by_grammar
 from stablellava.backends.adapters.fake import FakeWriter
 from stablellava.capabilities import load_capability
-from stablellava.config.tree import CollapseSettings, PoolSettings, RunConfig
+from stablellava.config.synthesis import CollapseSettings, PoolSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.draft import Draft, DraftRefusal, DraftRequest
 from stablellava.core.ids import seed_from
 from stablellava.synthesis.collapse import blank_plan, judge_round

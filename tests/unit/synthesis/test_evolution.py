@@ -5,7 +5,7 @@ import pytest
 
 from scripted import Outcome, RoundRunner, Write, fill_five_forms, repeat_five, write_by_grammar
 from stablellava.capabilities import load_capability
-from stablellava.config.tree import CollapseSettings, PoolSettings
+from stablellava.config.synthesis import CollapseSettings, PoolSettings
 from stablellava.core.sample import Rejected
 from stablellava.synthesis.diversity import Vectors, embed_ngrams
 from stablellava.synthesis.evolution import COLLAPSED, Evolution, read_rounds

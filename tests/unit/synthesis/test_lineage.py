@@ -5,7 +5,7 @@ import pytest
 
 from scripted import RoundRunner, write_by_grammar
 from stablellava.capabilities import load_capability
-from stablellava.config.tree import PoolSettings
+from stablellava.config.synthesis import PoolSettings
 from stablellava.core.errors import RecordError
 from stablellava.core.sample import Sample
 from stablellava.store.shards import commit_shard, read_samples

@@ -4,7 +4,8 @@ import pytest
 
 from scripted import accept, plain_draft, write_by_grammar
 from stablellava.capabilities import list_capabilities, load_capability
-from stablellava.config.tree import PoolSettings, RunConfig
+from stablellava.config.synthesis import PoolSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.draft import DraftRequest
 from stablellava.core.sample import Sample, Verdict
 from stablellava.synthesis.diversity import text_of

@@ -8,7 +8,8 @@ from scripted import accept, plain_draft
 from stablellava.capabilities import load_capability
 from stablellava.config.fingerprint import data_fingerprint
 from stablellava.config.loading import dump_config, load_config
-from stablellava.config.tree import CoverageSettings, RunConfig, TargetSettings
+from stablellava.config.synthesis import CoverageSettings, TargetSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.draft import DraftRequest
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import share_of

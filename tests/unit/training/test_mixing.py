@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stablellava.config.tree import SourceSettings
+from stablellava.config.training import SourceSettings
 from stablellava.core.errors import ConfigError
 from stablellava.training.mixing import MixedSource, Mixture, count_draws, name_sources
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tiny_vlm
-from stablellava.config.tree import SpeedSettings
+from stablellava.config.training import SpeedSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.feature_cache import FeatureCache

@@ -5,7 +5,7 @@ import pytest
 
 import tiny_vlm
 from broken_rows import good_row, say, write_pictures
-from stablellava.config.tree import SourceSettings, StageConfig
+from stablellava.config.training import SourceSettings, StageConfig
 from stablellava.training.data import delay_description, load_examples
 from stablellava.training.stage_data import StageData, load_stage_data
 

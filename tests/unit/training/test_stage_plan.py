@@ -3,7 +3,8 @@
 import pytest
 
 from stablellava.config.loading import load_config
-from stablellava.config.tree import ModelSettings, RunConfig
+from stablellava.config.training import ModelSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.model.sketching import count_image_tokens, sketch_llava
 from stablellava.training.stage_plan import Cluster, StagePlan, TokenCounts, plan_stage

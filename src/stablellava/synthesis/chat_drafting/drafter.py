@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from stablellava.backends.protocols import ChatModel
-from stablellava.config.tree import DraftingSettings
+from stablellava.config.synthesis import DraftingSettings
 from stablellava.core.capability import Place
 from stablellava.core.chat import ChatRequest
 from stablellava.core.draft import CallStamp, Draft, DraftRequest, PaintPrompt, Turn

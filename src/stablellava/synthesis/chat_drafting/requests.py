@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from stablellava.config.tree import DraftingSettings
+from stablellava.config.synthesis import DraftingSettings
 from stablellava.core.capability import Capability, DialogueExemplar, Keyword, Place, PromptExemplar
 from stablellava.core.chat import ChatMessage, ChatRequest
 from stablellava.core.draft import DraftRequest, PaintPrompt

@@ -12,7 +12,7 @@ import orjson
 
 from stablellava.backends.prices import load_prices
 from stablellava.backends.protocols import ChatModel
-from stablellava.config.tree import SpendingSettings
+from stablellava.config.synthesis import SpendingSettings
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record

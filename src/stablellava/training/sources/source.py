@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
-from stablellava.config.tree import SourceSettings
+from stablellava.config.training import SourceSettings
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.store.image_refs import ImageRef
 from stablellava.store.layout import RunLayout

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from stablellava.capabilities import load_capability, load_places
-from stablellava.config.tree import DraftingSettings, RunConfig, SpendingSettings
+from stablellava.config.synthesis import DraftingSettings, SpendingSettings
+from stablellava.config.tree import RunConfig
 from stablellava.core.chat import ChatFailure, ChatRequest
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.sample import Rejected

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from stablellava.config.tree import SpendingSettings
+from stablellava.config.synthesis import SpendingSettings
 from stablellava.core.chat import ChatFailure, ChatMessage, ChatRequest
 from stablellava.core.errors import ConfigError
 from stablellava.synthesis.chat_drafting.spending import (

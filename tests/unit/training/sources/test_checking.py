@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 import broken_rows
-from stablellava.config.tree import SourceSettings
+from stablellava.config.training import SourceSettings
 from stablellava.core.errors import RecordError
 from stablellava.store.image_refs import load_rgb
 from stablellava.store.images import PictureRefused

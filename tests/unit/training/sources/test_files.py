@@ -11,7 +11,7 @@ import pytest
 
 import tiny_vlm
 from broken_rows import say, write_pictures
-from stablellava.config.tree import SourceSettings
+from stablellava.config.training import SourceSettings
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.store.exports import export_samples
 from stablellava.store.image_refs import load_rgb
