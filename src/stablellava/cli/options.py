@@ -10,7 +10,11 @@ ConfigOption = Annotated[
 ]
 PresetOption = Annotated[
     str | None,
-    typer.Option("--preset", "-p", help="Settings that come with the package: demo, quick, paper-v1-13b."),
+    typer.Option(
+        "--preset",
+        "-p",
+        help="Settings that come with the package: demo, quick, chat, smollm2, sdxl, llava-1.5-7b; a wrong name lists all.",
+    ),
 ]
 RunOption = Annotated[
     Path | None,
