@@ -13,7 +13,7 @@ PresetOption = Annotated[
     typer.Option(
         "--preset",
         "-p",
-        help="Settings that come with the package: demo, quick, chat, smollm2, sdxl, llava-1.5-7b; a wrong name lists all.",
+        help="Settings that come with the package: demo, quick, chat, smollm2, llava-1.5-7b; a wrong name lists all.",
     ),
 ]
 RunOption = Annotated[
