@@ -52,11 +52,15 @@ def plan_training(
     rate: Annotated[
         float | None, typer.Option("--rate", min=1, help="Tokens per second of one device, to state the time.")
     ] = None,
+    probe: Annotated[
+        int | None, typer.Option("--probe", min=1, help="Measure the rate here over so many steps; needs the weights.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a stage will take before anybody pays: parameters, tokens, steps, memory per GPU, hours.
 
-    No weights are read and no GPU is needed. Ends with exit code 2 if it cannot fit, and says what would.
+    No weights are read and no GPU is needed, unless --probe measures the rate. Ends with exit code 2 if it cannot
+    fit, and says what would.
 
     Example: stablellava train plan --preset llava-1.5-13b --devices 8 --memory 80 --samples 665298 --tokens 800
     """
@@ -64,6 +68,7 @@ def plan_training(
     from stablellava.cli.runs import open_run
     from stablellava.core.errors import ConfigError
     from stablellava.training.counting import count_tokens
+    from stablellava.training.probing import probe_rate
     from stablellava.training.stage_plan import Cluster, TokenCounts, plan_stage
 
     settings, layout = open_run(config, preset, run, overrides)
@@ -74,6 +79,8 @@ def plan_training(
     else:
         counts = count_tokens(settings, layout, stage.value)
     spread = strategy or (Spread.fsdp if devices > 1 else Spread.ddp)
+    if probe:
+        rate = probe_rate(settings, layout, stage.value, probe)
     cluster = Cluster(devices, memory, spread.value, rate)
     plan = plan_stage(settings, stage.value, cluster, counts, global_batch)
     print_result(plan.model_dump(mode="json"), as_json, *_show(plan))
@@ -101,10 +108,17 @@ def _show(plan: "StagePlan") -> "list[RenderableType]":
         f"{plan.image_tokens} tokens a picture",
         f"{plan.num_tokens:,} tokens, {plan.num_supervised:,} of them learned from ({source}); packed, none is padding",
         f"{plan.num_devices} x {plan.device_gb:g} GB, {plan.strategy}: {'fits' if plan.fits else 'does not fit'}",
-        f"{plan.hours:,.1f} hours" if plan.hours is not None else "no time stated: give --rate",
+        _in_words(plan),
     ]
     return [
         text_table(("part", "parameters", "learning"), parts, "Model"),
         text_table(("memory of each GPU", "GB"), memory, "Memory"),
         "\n".join(lines),
     ]
+
+
+def _in_words(plan: "StagePlan") -> str:
+    if plan.hours is None or plan.tokens_per_second is None:
+        return "no time stated: give --rate, or --probe 20 where it is to run"
+    time = f"{plan.hours:,.1f} hours" if plan.hours >= 1 else f"{60 * plan.hours:,.1f} minutes"
+    return f"{time} at {plan.tokens_per_second:,.0f} tokens per second and GPU"

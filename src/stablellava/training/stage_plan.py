@@ -63,6 +63,8 @@ class StagePlan(Record):
     fits: bool
     advice: tuple[str, ...]
     """What would fit, when this does not."""
+    tokens_per_second: float | None
+    """Of one device, as given or measured."""
     hours: float | None
 
 
@@ -112,6 +114,7 @@ def plan_stage(
         total_gb=total_gb,
         fits=fits,
         advice=() if fits else tuple(_advise(config, settings, sizes, cluster, counts)),
+        tokens_per_second=rate,
         hours=num_tokens / (rate * cluster.num_devices) / 3600 if rate else None,
     )
 

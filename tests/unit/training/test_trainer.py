@@ -13,6 +13,7 @@ from stablellava.model.checkpoints import load_vlm
 from stablellava.store.layout import RunLayout
 from stablellava.training.stages import train_stage
 from stablellava.training.step_log import MeasureRow, RowLog, read_step_log
+from stablellava.training.probing import probe_rate
 from stablellava.training.switches import compare_switches
 
 WATCH = ("training.watch.held_out_samples=4", "training.watch.every_steps=1")
@@ -122,3 +123,9 @@ def test_no_switch_changes_loss_or_gradients(language_model: Path, layout: RunLa
     for effect in effects:
         assert effect.loss_on == pytest.approx(effect.loss_off, abs=1e-5), effect
         assert effect.gradient_difference < 1e-3, effect
+
+
+def test_a_probe_measures_a_rate_and_leaves_no_stage_behind(language_model: Path, layout: RunLayout) -> None:
+    rate = probe_rate(tiny_vlm.training_config(language_model), layout, "align", num_steps=3)
+    assert rate > 0
+    assert not layout.model_dir("align").exists()

@@ -1,0 +1,51 @@
+"""How fast a stage would train here: a few of its own steps, whose weights are thrown away."""
+
+import time
+from itertools import cycle, islice
+
+import torch
+
+from stablellava.config.training import StageName
+from stablellava.config.tree import RunConfig
+from stablellava.model.vlm import AnswerLoss
+from stablellava.store.layout import RunLayout
+from stablellava.training.kernels import apply_kernels, choose_attention, use_kernels
+from stablellava.training.preparing import build_collator, prepare_stage
+from stablellava.training.processes import join_processes
+from stablellava.training.reporting import tell_nobody
+from stablellava.training.stage_data import load_stage_data
+
+
+def probe_rate(config: RunConfig, layout: RunLayout, stage: StageName, num_steps: int) -> float:
+    """Return tokens per second of this device over so many steps, the first one not counted; needs the weights.
+
+    Nothing is kept but the pictures' features, which the stage then finds.
+
+    Raises: as ``train_stage``.
+    """
+    training = config.training
+    settings = training.align if stage == "align" else training.instruct
+    data = load_stage_data(settings, layout.data_dir, layout.training_dir(stage), training.check_images == "decode")
+    ready = prepare_stage(config, layout, stage, data.examples, join_processes(), tell_nobody)
+    llava, speed = ready.vlm.model, training.speed
+    attention = choose_attention(speed, training.precision)
+    collator = build_collator(ready, speed, attention)
+    batches = ready.plan.batches(balanced=speed.packing)
+    learning = [parameter for parameter in llava.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate)
+    loss_model = AnswerLoss(llava, answers_only=speed.answers_only)
+    llava.train()
+    num_tokens, started = 0, 0.0
+    with use_kernels(llava, speed, attention):
+        for step, places in enumerate(islice(cycle(batches), num_steps + 1)):
+            examples = [ready.encoded[index] for index in places]
+            batch = collator(examples)
+            if step == 0:
+                apply_kernels(loss_model, speed, batch)
+            if step == 1:
+                started = time.perf_counter()
+            loss_model(**batch, num_supervised=(batch["labels"][:, 1:] >= 0).sum()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            num_tokens += sum(len(example.token_ids) for example in examples) if step else 0
+    return num_tokens / (time.perf_counter() - started)
