@@ -11,9 +11,9 @@ from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm
 from stablellava.model.checkpoints import load_vlm
 from stablellava.store.layout import RunLayout
+from stablellava.training.probing import probe_rate
 from stablellava.training.stages import train_stage
 from stablellava.training.step_log import MeasureRow, RowLog, read_step_log
-from stablellava.training.probing import probe_rate
 from stablellava.training.switches import compare_switches
 
 WATCH = ("training.watch.held_out_samples=4", "training.watch.every_steps=1")
