@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_START_SHARE = 0.125
+_START_SHARE = 0.25
 _MIN_START = 16
 _MIN_ROUND = 8
 _SUCCESSES_PER_STEP = 25
@@ -30,7 +30,7 @@ class _Trial:
 class AdaptiveWindow:
     """Additive increase, multiplicative decrease, decided once per round of as many answers as the window is wide.
 
-    The window opens at an eighth of its maximum, where the server shows how fast it can be, and doubles until something
+    The window opens at a quarter of its maximum, where the server shows how fast it can be, and doubles until something
     speaks against it. Afterwards it grows by one per 25 successes. Refusals shrink it in proportion to their share of
     the round, down to three quarters when half were refused: a stray refusal costs little, a burst is one decrease.
     vLLM queues where others refuse, so a round that took twice as long as the best one shrinks the window too; if fewer
