@@ -11,7 +11,7 @@ from stablellava.cli.training import Stage
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from stablellava.training.stage_plan import StagePlan
+    from stablellava.training.stage_plan import StagePlan, TokenCounts
 
 _GB = 1e9
 _MILLION = 1e6
@@ -69,15 +69,10 @@ def plan_training(
     from stablellava.core.errors import ConfigError
     from stablellava.training.counting import count_tokens
     from stablellava.training.probing import probe_rate
-    from stablellava.training.stage_plan import Cluster, TokenCounts, plan_stage
+    from stablellava.training.stage_plan import Cluster, plan_stage
 
     settings, layout = open_run(config, preset, run, overrides)
-    if samples and tokens:
-        counts = TokenCounts(samples, tokens, supervised or tokens / 4, is_counted=False)
-    elif samples or tokens or supervised:
-        raise ConfigError("give --samples and --tokens together (and --supervised), or none of them to count the data")
-    else:
-        counts = count_tokens(settings, layout, stage.value)
+    counts = _assume_counts(samples, tokens, supervised) or count_tokens(settings, layout, stage.value)
     spread = strategy or (Spread.fsdp if devices > 1 else Spread.ddp)
     if probe:
         rate = probe_rate(settings, layout, stage.value, probe)
@@ -88,6 +83,18 @@ def plan_training(
         raise ConfigError(
             f"{plan.total_gb:.1f} GB do not fit into {plan.device_gb:g} GB. What would: {'; '.join(plan.advice)}"
         )
+
+
+def _assume_counts(samples: int | None, tokens: float | None, supervised: float | None) -> "TokenCounts | None":
+    """Return what the options say of data that are not here, or None to count what is."""
+    from stablellava.core.errors import ConfigError
+    from stablellava.training.stage_plan import TokenCounts
+
+    if samples and tokens:
+        return TokenCounts(samples, tokens, supervised or tokens / 4, is_counted=False)
+    if samples or tokens or supervised:
+        raise ConfigError("give --samples and --tokens together (and --supervised), or none of them to count the data")
+    return None
 
 
 def _show(plan: "StagePlan") -> "list[RenderableType]":
