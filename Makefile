@@ -34,7 +34,7 @@ $(BIN)/python:
 # The stamps are newer than what they were made from: a second run installs and fetches nothing.
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV); the first time takes a few minutes.'
-	@$(INSTALL) -e '.[train]'
+	@$(INSTALL) -e '.[train,dedup]'
 	@touch $@
 
 $(VENV)/.llamacpp: pyproject.toml constraints.txt | $(BIN)/python
