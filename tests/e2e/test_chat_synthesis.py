@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from stablellava.config.base import BackendSettings
 from stablellava.config.synthesis import DraftingSettings, PoolSettings, SpendingSettings
-from stablellava.config.tree import BackendSettings, RunConfig
+from stablellava.config.tree import RunConfig
 from stablellava.core.errors import BackendFailed, RecordError
 from stablellava.core.sample import Sample
 from stablellava.store.exports import export_samples

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stablellava.config.base import BackendSettings
 from stablellava.config.synthesis import (
     CollapseSettings,
     CoverageSettings,
@@ -14,7 +15,7 @@ from stablellava.config.synthesis import (
     SynthesisSettings,
     TargetSettings,
 )
-from stablellava.config.tree import BackendSettings, RunConfig
+from stablellava.config.tree import RunConfig
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import read_manifest
 from stablellava.store.shards import read_rejected, read_samples
