@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_Z_95 = 1.959963984540054
+from stablellava.core.shares import wilson_bounds
+
 _PERCENTILES = (2.5, 97.5)
 NUM_RESAMPLES = 10_000
 
@@ -38,13 +39,7 @@ def wilson_interval(num_right: int, num_items: int) -> Interval:
     """
     if num_items < 1:
         raise ValueError(f"a share of {num_items} items has no interval")
-    share = num_right / num_items
-    z_squared = _Z_95**2
-    scale = 1 + z_squared / num_items
-    center = (share + z_squared / (2 * num_items)) / scale
-    spread = share * (1 - share) / num_items + z_squared / (4 * num_items**2)
-    half_width = _Z_95 * math.sqrt(spread) / scale
-    return Interval(share, max(0.0, center - half_width), min(1.0, center + half_width))
+    return Interval(num_right / num_items, *wilson_bounds(num_right, num_items))
 
 
 def paired_difference(num_both: int, num_gained: int, num_lost: int, num_neither: int) -> Interval:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
-
-_Z95 = 1.959964
+from stablellava.core.shares import wilson_bounds
 
 
 class Calibration(Record):
@@ -59,18 +58,9 @@ def measure_threshold(scores: Sequence[float | None], is_good: Sequence[bool], t
         num_good=num_good,
         num_bad=num_bad,
         recall=found / num_bad if num_bad else 0.0,
-        recall_interval=_wilson(found, num_bad),
+        recall_interval=wilson_bounds(found, num_bad),
         false_drops=lost / num_good if num_good else 0.0,
-        false_drops_interval=_wilson(lost, num_good),
+        false_drops_interval=wilson_bounds(lost, num_good),
         precision=found / (found + lost) if found + lost else None,
         num_unscored=sum(score is None for score in scores),
     )
-
-
-def _wilson(successes: int, total: int) -> tuple[float, float]:
-    if total == 0:
-        return 0.0, 1.0
-    share, spread = successes / total, _Z95**2 / total
-    center = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return max(center - half, 0.0), min(center + half, 1.0)
