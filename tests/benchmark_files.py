@@ -77,6 +77,17 @@ def mmbench(folder: Path, change: Change = lambda rows: None) -> Path:
     return write_tsv(folder / "mmbench.tsv", rows)
 
 
+def mmbench_cn(folder: Path, change: Change = lambda rows: None) -> Path:
+    """The same with Chinese questions."""
+
+    def translate(rows: Rows) -> None:
+        for row in rows:
+            row |= {"question": "\u8fd9\u662f\u4ec0\u4e48\uff1f", "hint": "nan"}
+        change(rows)
+
+    return mmbench(folder / "cn", translate)
+
+
 def mmbench_passes(folder: Path, change: Change = lambda rows: None) -> Path:
     """The same with all passes in the file, as the official dev file has them."""
 
@@ -344,6 +355,7 @@ def photos(folder: Path, change: Change = lambda rows: None) -> Path:
 
 WRITERS: dict[str, Callable[..., Path]] = {
     "mmbench": mmbench,
+    "mmbench-cn": mmbench_cn,
     "mmmu": mmmu,
     "ai2d": ai2d,
     "seedbench": seedbench,

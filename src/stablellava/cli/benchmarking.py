@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def run_request(request: TaskRequest) -> "TaskLog":
         limit=request.limit,
         keep_going=request.keep_going,
     )
-    _note_contamination(request.model, loaded)
+    loaded = _check_contamination(request.model, loaded)
     log_path = out / f"{task.name}.{loaded.variant}.{_name_of(request)}.jsonl"
     with ExitStack() as stack:
         judge = stack.enter_context(_open_judge(request)) if request.judge else None
@@ -115,18 +115,18 @@ def run_request(request: TaskRequest) -> "TaskLog":
     return log
 
 
-def _note_contamination(model: Path | None, loaded: "LoadedTask") -> None:
-    """Say whether the data of the run that the model was trained in hold any of the items."""
-    from stablellava.cli.output import note
-    from stablellava.evaluation.contamination import check_against_run
+def _check_contamination(model: Path | None, loaded: "LoadedTask") -> "LoadedTask":
+    """Return the task with what it shares with the data of the run that the model was trained in."""
+    from stablellava.evaluation.contamination import note_contamination
     from stablellava.store.layout import RunLayout
     from stablellava.store.manifest import manifest_path
 
     if model is None or model.resolve().parent.name != "model":
-        return
+        return loaded
     data_dir = RunLayout(model.resolve().parent.parent).data_dir
-    if manifest_path(data_dir).is_file():
-        note(check_against_run(loaded.items, loaded.image_dir, data_dir).words)
+    if not manifest_path(data_dir).is_file():
+        return loaded
+    return replace(loaded, contamination=note_contamination(loaded.items, loaded.image_dir, data_dir))
 
 
 def write_submission(log: "TaskLog", path: Path) -> list[Path]:

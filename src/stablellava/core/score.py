@@ -90,8 +90,9 @@ class EvalLog(Record):
     entries: tuple[EvalLogEntry, ...]
 
 
-TaskForm = Literal["choice", "yes_no", "short", "free", "likelihood"]
-"""A letter; yes or no; a word or a phrase; whole sentences; or no text at all: the loss of each option's text."""
+TaskForm = Literal["choice", "yes_no", "short", "free", "likelihood", "unasked"]
+"""A letter; yes or no; a word or a phrase; whole sentences; no text at all but the loss of each option's text; or
+nothing, where the official protocol leaves the question to chance."""
 
 
 class TaskItem(Record):
@@ -144,6 +145,18 @@ class TaskEntry(Record):
     score: ItemScore
 
 
+class ContaminationNote(Record):
+    """What a benchmark shares with the data that the model was trained on."""
+
+    words: str
+    """What was compared and found, in a sentence."""
+    data_fingerprint: str
+    """Of the training data."""
+    num_samples: int
+    item_ids: tuple[str, ...] = ()
+    """Items that training has seen; empty is clean."""
+
+
 class TaskLogHeader(Record):
     """The first line of an evaluation log: what was measured, how, and what came out."""
 
@@ -167,6 +180,8 @@ class TaskLogHeader(Record):
     """Or the format of the file that the answers came from."""
     judge: str = ""
     judge_fingerprint: str = ""
+    contamination: ContaminationNote | None = None
+    """Set where the data that the model was trained on are known."""
     package_version: str
     reports: tuple[TaskReport, ...]
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from stablellava.core.errors import RecordError
 from stablellava.core.matching import split_words
 from stablellava.core.sample import Sample
-from stablellava.core.score import EvalItem, TaskItem
+from stablellava.core.score import ContaminationNote, EvalItem, TaskItem
 from stablellava.evaluation.near_pictures import find_near_pictures
+from stablellava.store.manifest import read_manifest
 from stablellava.store.shards import read_samples
 
 _NUM_SHOWN = 3
@@ -117,6 +118,20 @@ def check_against_run(items: Iterable[Item], image_dir: Path, data_dir: Path) ->
     Raises: RecordError for a picture or a shard that cannot be read.
     """
     return check_contamination(items, read_samples(data_dir), image_dir=image_dir, data_dir=data_dir)
+
+
+def note_contamination(items: Iterable[Item], image_dir: Path, data_dir: Path) -> ContaminationNote:
+    """Return what a log keeps of ``check_against_run``.
+
+    Raises: RecordError for a picture, a shard or a manifest that cannot be read.
+    """
+    report = check_against_run(items, image_dir, data_dir)
+    return ContaminationNote(
+        words=report.words,
+        data_fingerprint=read_manifest(data_dir).fingerprint,
+        num_samples=report.num_samples,
+        item_ids=report.item_ids,
+    )
 
 
 def ensure_clean(report: ContaminationReport) -> None:

@@ -6,6 +6,7 @@ from stablellava.evaluation.tables import Table, format_interval, format_percent
 
 _POINTS = "/score"
 """Names that end so are in points, not in percent."""
+_NOT_CHECKED = "Contamination was not checked: what the model was trained on is not known here."
 
 
 def task_table(log: TaskLog) -> Table:
@@ -77,4 +78,5 @@ def _notes(log: TaskLog) -> list[str]:
         notes.append(f"The answers come from a file of the form {header.answers_from}.")
     if header.judge:
         notes.append(f"Judged by {header.judge}; figures of another judge do not compare.")
+    notes.append(header.contamination.words if header.contamination else _NOT_CHECKED)
     return notes

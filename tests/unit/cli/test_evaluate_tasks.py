@@ -93,7 +93,7 @@ def test_unknown_options_of_a_model_are_named_before_it_is_loaded(invoke: Invoke
 
 def test_tasks_are_listed_with_what_they_need(invoke: Invoke) -> None:
     listed = json.loads(invoke("tasks", "list", "--json").stdout)["tasks"]
-    assert len(listed) == 14
+    assert len(listed) == 15
     by_name = {task["name"]: task for task in listed}
     assert by_name["mmvet"]["judged"] is True
     assert by_name["mmbench"]["submission"] == "XLSX for the MMBench server"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
-from stablellava.core.score import TaskItem
+from stablellava.core.score import ContaminationNote, TaskItem
 from stablellava.core.suggesting import suggest_name
 from stablellava.evaluation.benchmarks.base import Source, SourceItem, Task
 from stablellava.evaluation.benchmarks.pictures import PictureShelf
@@ -27,6 +27,7 @@ class LoadedTask:
     left_out: tuple[str, ...] = ()
     """Messages about rows that could not be used."""
     limit: int | None = None
+    contamination: ContaminationNote | None = None
 
     @cached_property
     def fingerprint(self) -> str:

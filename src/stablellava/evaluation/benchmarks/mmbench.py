@@ -1,11 +1,16 @@
 """MMBench: every question once per option, with the options shifted (CircularEval), or once (vanilla).
 
+MMBench-CN is a task of its own, since LLaVA asks it with a Chinese instruction and its figures are published apart.
+
 Departs: where the file holds first passes only, the others are made here, shifted to the right by one each.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
+from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
 from stablellava.evaluation.benchmarks.base import (
     LETTER_ANSWER,
@@ -16,7 +21,6 @@ from stablellava.evaluation.benchmarks.base import (
     Source,
     SourceItem,
     Task,
-    ask_choice,
     format_options,
 )
 from stablellava.evaluation.benchmarks.pictures import Base64Picture
@@ -48,18 +52,32 @@ _L3_OF_L2 = {
 }
 _L2_OF_L3 = {category: level for level, categories in _L3_OF_L2.items() for category in categories.split()}
 _VANILLA = "llava-vanilla"
+_CHINESE = re.compile("[\u4e00-\u9fff]")
+CHINESE_LETTER_ANSWER = "\u8bf7\u76f4\u63a5\u56de\u7b54\u9009\u9879\u5b57\u6bcd\u3002"
+"""LLaVA's instruction for MMBench-CN (model_vqa_mmbench.py, --lang cn)."""
+_LMMS_CHINESE = (
+    "\u8bf7\u76f4\u63a5\u4f7f\u7528\u6240\u63d0\u4f9b\u7684\u9009\u9879\u5b57\u6bcd"
+    "\u4f5c\u4e3a\u7b54\u6848\u56de\u7b54\u3002"
+)
 
 
-def _open_rows(source: Source) -> Iterator[Row]:
-    """Yield rows whose image cell is a picture's text; an index of another row is followed."""
+def _open_rows(source: Source, *, is_chinese: bool) -> Iterator[Row]:
+    """Yield rows whose image cell is a picture's text; an index of another row is followed.
+
+    Raises: RecordError for a file in the other language, which this task would ask in the wrong words.
+    """
     rows = list(read_tsv(source.path))
+    num_chinese = sum(bool(_CHINESE.search(row.optional("question"))) for row in rows)
+    if rows and (2 * num_chinese > len(rows)) != is_chinese:
+        other = "mmbench" if is_chinese else "mmbench-cn"
+        raise RecordError(f"{source.path}: {num_chinese} of {len(rows)} questions are Chinese; take --task {other}")
     pictures = {row.optional("index"): row.optional("image") for row in rows}
     for row in rows:
         image = row.optional("image")
         yield replace(row, cells={**row.cells, "image": pictures.get(image, image)}) if image else row
 
 
-def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
+def _read_row(row: Row, source: Source, *, endings: Mapping[str, str]) -> Sequence[SourceItem]:
     index = row.integer("index")
     if source.variant == _VANILLA and index >= PASS_STRIDE:
         return ()
@@ -76,7 +94,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     item = TaskItem(
         item_id=str(index),
         form="choice",
-        prompt=write_prompt(source.variant, row.text("question"), options, fields["hint"]),
+        prompt=write_prompt(source.variant, row.text("question"), options, fields["hint"], endings),
         question=row.text("question"),
         options=options,
         reference=(answer,) if answer else (),
@@ -87,20 +105,19 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     return (SourceItem(item, row, (Base64Picture(image),)),)
 
 
-def write_prompt(variant: str, question: str, options: Mapping[str, str], hint: str) -> str:
-    """Return what is asked."""
+def write_prompt(variant: str, question: str, options: Mapping[str, str], hint: str, endings: Mapping[str, str]) -> str:
+    """Return what is asked; ``endings`` are instructions by variant, under "" that of all others."""
+    ending = endings.get(variant, endings[""])
+    listed = format_options(options)
     if variant == "vlmevalkit":
         hinted = f"Hint: {hint}\n" if hint else ""
-        listed = format_options(options, "{letter}. {text}")
-        ending = "Please select the correct answer from the options above."
         return f"{hinted}Question: {question}\nOptions:\n{listed}\n{ending}"
     if variant == "lmms-eval":
-        listed = format_options(options, "{letter}. {text}")
-        return f"{hint + ' ' if hint else ''}{question} There are several options:\n{listed}\n{LETTER_ANSWER}"
-    return ask_choice(question, options, hint)
+        return f"{hint + ' ' if hint else ''}{question} There are several options:\n{listed}\n\n{ending}"
+    return "\n".join(filter(None, (hint, question, listed, ending)))
 
 
-def _arrange(items: Sequence[SourceItem], source: Source) -> Arranged:
+def _arrange(items: Sequence[SourceItem], source: Source, *, endings: Mapping[str, str]) -> Arranged:
     """Make the passes that a file of first passes lacks; leave out questions whose passes are not complete."""
     if source.variant == _VANILLA:
         return Arranged(list(items), [])
@@ -108,7 +125,9 @@ def _arrange(items: Sequence[SourceItem], source: Source) -> Arranged:
     for entry in items:
         questions.setdefault(entry.item.unit, []).append(entry)
     if all(int(entry.item.item_id) < PASS_STRIDE for entry in items):
-        made = [_shift(entry, shift, source.variant) for entry in items for shift in range(len(entry.item.options))]
+        made = [
+            _shift(entry, shift, source.variant, endings) for entry in items for shift in range(len(entry.item.options))
+        ]
         return Arranged(made, [])
     complete: list[SourceItem] = []
     problems: list[str] = []
@@ -145,7 +164,7 @@ def _judge_requests(variant: str, answered: Answered) -> Sequence[JudgeRequest]:
     return (JudgeRequest(item.item_id, "mmbench", item.question, "", text, options=item.options),)
 
 
-def _shift(entry: SourceItem, shift: int, variant: str) -> SourceItem:
+def _shift(entry: SourceItem, shift: int, variant: str, endings: Mapping[str, str]) -> SourceItem:
     """Return a pass with every option moved to the right by ``shift`` letters."""
     item = entry.item
     letters = list(item.options)
@@ -157,7 +176,7 @@ def _shift(entry: SourceItem, shift: int, variant: str) -> SourceItem:
         "item_id": str(index),
         "options": options,
         "reference": tuple(moved[letter] for letter in item.reference),
-        "prompt": write_prompt(variant, item.question, options, item.fields["hint"]),
+        "prompt": write_prompt(variant, item.question, options, item.fields["hint"], endings),
         "fields": {**item.fields, "index": str(index)},
     }
     return SourceItem(item.model_copy(update=update), entry.row, entry.pictures)
@@ -180,20 +199,38 @@ def _pass(answered: Answered) -> Pass:
     )
 
 
-TASK = Task(
-    name="mmbench",
-    title="MMBench (also MMBench-CN, CCBench)",
-    needs="the TSV file, as mmbench_dev_20230712.tsv; pictures are in it",
-    variants={
-        "llava": "LLaVA-1.5's prompt, CircularEval, the first pass as vanilla beside it",
-        _VANILLA: "LLaVA-1.5's prompt, every question once",
-        "vlmevalkit": "VLMEvalKit's default prompt, CircularEval",
-        "lmms-eval": "lmms-eval's prompt, CircularEval",
-    },
-    open_rows=_open_rows,
-    read_row=_read_row,
-    arrange=_arrange,
-    score=_score,
-    judge_requests=_judge_requests,
-    submission=SUBMISSION,
+def _build_task(name: str, title: str, example: str, endings: Mapping[str, str], *, is_chinese: bool) -> Task:
+    return Task(
+        name=name,
+        title=title,
+        needs=f"the TSV file, as {example}; pictures are in it",
+        variants={
+            "llava": "LLaVA-1.5's prompt, CircularEval, the first pass as vanilla beside it",
+            _VANILLA: "LLaVA-1.5's prompt, every question once",
+            "vlmevalkit": "VLMEvalKit's default prompt, CircularEval",
+            "lmms-eval": "lmms-eval's prompt, CircularEval",
+        },
+        open_rows=partial(_open_rows, is_chinese=is_chinese),
+        read_row=partial(_read_row, endings=endings),
+        arrange=partial(_arrange, endings=endings),
+        score=_score,
+        judge_requests=_judge_requests,
+        submission=SUBMISSION,
+    )
+
+
+_SELECT = "Please select the correct answer from the options above."
+TASK = _build_task(
+    "mmbench",
+    "MMBench",
+    "mmbench_dev_20230712.tsv",
+    {"": LETTER_ANSWER, "vlmevalkit": _SELECT},
+    is_chinese=False,
+)
+TASK_CN = _build_task(
+    "mmbench-cn",
+    "MMBench-CN (also CCBench)",
+    "mmbench_dev_cn_20231003.tsv",
+    {"": CHINESE_LETTER_ANSWER, "vlmevalkit": _SELECT, "lmms-eval": _LMMS_CHINESE},
+    is_chinese=True,
 )

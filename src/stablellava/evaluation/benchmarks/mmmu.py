@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from stablellava.core.errors import RecordError
-from stablellava.core.score import TaskItem
+from stablellava.core.score import TaskForm, TaskItem
 from stablellava.evaluation.benchmarks.base import (
     LETTER_ANSWER,
     SHORT_ANSWER,
@@ -53,9 +53,14 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     reference = _read_reference(row, kind, options)
     item_id = row.text("id")
     pictures = _list_pictures(row, source, " ".join((question, *texts)))
+    is_alone = source.variant == "llava"
+    form: TaskForm = "choice" if options else "short"
+    if is_alone and len(_MARKER.findall(" ".join(texts))) > 1:
+        # One picture cannot show options that are pictures; MMMU's own run draws a letter then.
+        form = "unasked"
     item = TaskItem(
         item_id=item_id,
-        form="choice" if options else "short",
+        form=form,
         prompt=_write_prompt(question, options),
         question=question,
         options=options,
@@ -64,7 +69,7 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
         fields={"question_type": kind, "subfield": row.optional("subfield")},
     )
     # LLaVA-1.5 was given one image, whatever the question shows.
-    shown = pictures if source.variant == "all-images" else pictures[:1]
+    shown = pictures[:1] if is_alone else pictures
     return (SourceItem(item, row, tuple(picture for _, picture in shown), shown[0][0] if shown else "image_1"),)
 
 
@@ -114,9 +119,10 @@ def _find(row: Row, column: str, cell: str, source: Source) -> PictureSource:
 
 
 def _write_prompt(question: str, options: dict[str, str]) -> str:
+    """Return the prompt of MMMU's own run of LLaVA-1.5; its YAML folds the blank lines that can be seen in it."""
     if not options:
-        return f"{question}\n\n{SHORT_ANSWER}"
-    return f"{question}\n\n{format_options(options, '({letter}) {text}')}\n\n{LETTER_ANSWER}"
+        return f"{question}\n{SHORT_ANSWER}"
+    return f"{question}\n{format_options(options, '({letter}) {text}')}\n\n{LETTER_ANSWER}"
 
 
 def _question(answered: Answered) -> Question:
@@ -136,7 +142,7 @@ TASK = Task(
     title="MMMU",
     needs="a folder with a validation*.parquet per subject, or one parquet or JSON file; pictures in it or as paths",
     variants={
-        "llava": "MMMU's prompt for LLaVA-1.5, the first image only, greedy",
+        "llava": "MMMU's prompt for LLaVA-1.5, the first image only, greedy; options that are pictures by chance",
         "all-images": "the same prompt with every image of the question",
     },
     open_rows=_open_rows,

@@ -12,6 +12,7 @@ ENTRY_POINT_GROUP = "stablellava.tasks"
 _HERE = "stablellava.evaluation.benchmarks"
 _BUILT_IN = {
     "mmbench": f"{_HERE}.mmbench:TASK",
+    "mmbench-cn": f"{_HERE}.mmbench:TASK_CN",
     "mmmu": f"{_HERE}.mmmu:TASK",
     "ai2d": f"{_HERE}.ai2d:TASK",
     "seedbench": f"{_HERE}.seedbench:TASK",

@@ -43,17 +43,23 @@ def run_task(
     answerer or the judge breaks its contract or fails several times in a row.
     """
     run = _Run(loaded, log_path, judge, judge_runs, progress)
+    asked = [item for item in loaded.items if item.form != "unasked"]
     collector = AnswerCollector(
-        _order_for_asking(loaded.items),
+        _order_for_asking(asked),
         loaded.image_dir,
-        {item.item_id: _answer_key(answerer.fingerprint, item) for item in loaded.items},
-        _fit_answerer(answerer, loaded.items),
+        {item.item_id: _answer_key(answerer.fingerprint, item) for item in asked},
+        _fit_answerer(answerer, asked),
         run.journal,
         run.known_answers(),
     )
     collector.ask_all(group_size, progress)
     header = start_header(loaded, answerer.name, answerer.fingerprint)
-    return run.finish(collector.answers, collector.failures, header)
+    unasked = {
+        item.item_id: Answer(item_id=item.item_id, prompt="", text="")
+        for item in loaded.items
+        if item.form == "unasked"
+    }
+    return run.finish({**collector.answers, **unasked}, collector.failures, header)
 
 
 def score_recorded(

@@ -66,6 +66,7 @@ def start_header(loaded: LoadedTask, model: str, model_fingerprint: str) -> Task
         num_items=len(loaded.items),
         limit=loaded.limit,
         left_out=loaded.left_out,
+        contamination=loaded.contamination,
         package_version=__version__,
         reports=(),
     )

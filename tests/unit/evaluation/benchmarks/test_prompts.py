@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 import benchmark_files as files
-from stablellava.core.errors import ConfigError
+from stablellava.core.errors import ConfigError, RecordError
 from stablellava.evaluation.benchmarks.loading import LoadedTask, load_task
 from stablellava.evaluation.benchmarks.registry import find_task, list_tasks
 
 LETTER = "Answer with the option's letter from the given choices directly."
 SHORT = "Answer the question using a single word or phrase."
+# "What is this?" and "Answer with the option's letter directly."
+CHINESE = "\u8fd9\u662f\u4ec0\u4e48\uff1f"
+CHINESE_LETTER = "\u8bf7\u76f4\u63a5\u56de\u7b54\u9009\u9879\u5b57\u6bcd\u3002"
 UNSURE = "When the provided information is insufficient, respond with 'Unanswerable'."
 
 PROMPTS = [
@@ -19,8 +22,10 @@ PROMPTS = [
      "Hint: Look closely.\nQuestion: What is it?\nOptions:\nA. cat\nB. dog\nC. owl\nD. fox\n"
      "Please select the correct answer from the options above."),
     ("mmbench", "lmms-eval",
-     f"Look closely. What is it? There are several options:\nA. cat\nB. dog\nC. owl\nD. fox\n{LETTER}"),
-    ("mmmu", "llava", f"How many in <image 1> and <image 2>?\n\n{SHORT}"),
+     f"Look closely. What is it? There are several options:\nA. cat\nB. dog\nC. owl\nD. fox\n\n{LETTER}"),
+    ("mmbench-cn", "llava", f"{CHINESE}\nA. cat\nB. dog\nC. owl\nD. fox\n{CHINESE_LETTER}"),
+    ("mmbench-cn", "llava-vanilla", f"{CHINESE}\nA. cat\nB. dog\nC. owl\nD. fox\n{CHINESE_LETTER}"),
+    ("mmmu", "llava", f"How many in <image 1> and <image 2>?\n{SHORT}"),
     ("ai2d", "llava", f"Which is the sun?\nA. A\nB. B\nC. C\nD. D\n{LETTER}"),
     ("seedbench", "llava", f"How many towels?\nA. One\nB. Two\nC. Three\nD. Four\n{LETTER}"),
     ("seedbench", "likelihood", "How many towels?"),
@@ -45,15 +50,16 @@ def test_prompts_are_those_of_the_protocol(name: str, variant: str, prompt: str,
     assert load(name, tmp_path, variant).items[0].prompt == prompt
 
 
-def test_options_of_mmmu_stand_in_brackets_between_blank_lines(tmp_path: Path) -> None:
+def test_options_of_mmmu_stand_in_brackets_before_a_blank_line(tmp_path: Path) -> None:
     art, choice, music = load("mmmu", tmp_path).items
     assert (art.group, choice.group, music.group) == ("Art", "Art", "Music")
-    assert music.prompt == f"Which note is <image 1>?\n\n(A) C\n(B) D\n(C) E\n(D) F\n\n{LETTER}"
+    assert music.prompt == f"Which note is <image 1>?\n(A) C\n(B) D\n(C) E\n(D) F\n\n{LETTER}"
     assert art.reference == ("3", "three")
 
 
 NUM_ITEMS = {
-    ("mmbench", "llava"): 6, ("mmbench", "llava-vanilla"): 2, ("mmmu", "llava"): 3, ("ai2d", "llava"): 2,
+    ("mmbench", "llava"): 6, ("mmbench", "llava-vanilla"): 2, ("mmbench-cn", "llava"): 6, ("mmmu", "llava"): 3,
+    ("ai2d", "llava"): 2,
     ("seedbench", "llava"): 3, ("seedbench", "llava-image"): 2, ("mme", "llava"): 4, ("mmvet", "llava"): 2,
     ("vizwiz", "llava"): 2, ("pope", "llava"): 12, ("llavabench", "llava"): 2, ("scienceqa", "llava"): 2,
     ("scienceqa", "llava-image"): 1, ("textvqa", "llava"): 2, ("photos", "keywords"): 3,
@@ -98,6 +104,23 @@ def test_passes_are_made_by_shifting_to_the_right_as_the_official_file_does(tmp_
 def test_llava_is_given_the_first_image_of_mmmu_and_a_variant_all(tmp_path: Path) -> None:
     assert [len(item.images) for item in load("mmmu", tmp_path).items] == [1, 1, 1]
     assert [len(item.images) for item in load("mmmu", tmp_path, "all-images").items] == [2, 1, 1]
+
+
+def test_options_of_mmmu_that_are_pictures_are_left_to_chance_where_one_picture_is_shown(tmp_path: Path) -> None:
+    def show_options(rows: files.Rows) -> None:
+        rows[2] |= {"options": "['<image 1>', '<image 2>']", "image_2": rows[0]["image_1"]}
+
+    path = files.mmmu(tmp_path, show_options)
+    task = find_task("mmmu")
+    alone, together = (load_task(task, path, tmp_path / "out", variant=name) for name in ("llava", "all-images"))
+    assert [item.form for item in alone.items] == ["short", "unasked", "choice"]
+    assert [item.form for item in together.items] == ["short", "choice", "choice"]
+
+
+@pytest.mark.parametrize(("name", "other"), [("mmbench", "mmbench-cn"), ("mmbench-cn", "mmbench")])
+def test_a_file_in_the_other_language_is_not_asked_in_the_wrong_words(name: str, other: str, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=f"questions are Chinese; take --task {other}$"):
+        load_task(find_task(name), files.WRITERS[other](tmp_path), tmp_path / "out")
 
 
 def test_diagrams_are_labelled_where_the_options_name_letters(tmp_path: Path) -> None:

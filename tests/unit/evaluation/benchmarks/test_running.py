@@ -5,13 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import benchmark_files as files
 from stablellava.core.errors import BackendFailed, ConfigError, RecordError
-from stablellava.core.score import Answer, EvalItem, Judgement, TaskLog, TaskReport
+from stablellava.core.score import Answer, ContaminationNote, EvalItem, Judgement, TaskLog, TaskReport
 from stablellava.evaluation.benchmarks.base import JudgeRequest, Task
 from stablellava.evaluation.benchmarks.loading import LoadedTask, load_task
 from stablellava.evaluation.benchmarks.registry import find_task
@@ -19,6 +20,7 @@ from stablellava.evaluation.benchmarks.running import run_task
 from stablellava.evaluation.benchmarks.scoring import rescore_log
 from stablellava.evaluation.capability_benchmark import read_log
 from stablellava.evaluation.log import read_task_log, write_task_log
+from stablellava.evaluation.scoring import UNPARSED
 from stablellava.evaluation.task_tables import reference_table, task_table
 
 
@@ -270,6 +272,39 @@ def test_a_judge_reads_only_answers_that_the_rules_cannot(tmp_path: Path) -> Non
     log = run("mmbench", tmp_path, lambda item: "that one, of course", judge=judge)
     assert {request.kind for request in judge.asked} == {"mmbench"}
     assert figures(log)[""] == (1.0, 2, 0, 0)
+
+
+def test_options_that_are_pictures_are_not_asked_but_drawn_and_wrong_without_chance(tmp_path: Path) -> None:
+    def show_options(rows: files.Rows) -> None:
+        rows[2] |= {"options": "['<image 1>', '<image 2>']", "image_2": rows[0]["image_1"]}
+
+    loaded = load_task(find_task("mmmu"), files.mmmu(tmp_path, show_options), tmp_path / "out")
+    scripted = Scripted(lambda item: "3" if "How many" in item.question else "(C)")
+    log = run_task(loaded, scripted, tmp_path / "log.jsonl")
+    assert sorted(scripted.asked) == ["validation_Art_2", "validation_Music_1"]
+    drawn = next(entry for entry in log.entries if entry.item.form == "unasked")
+    assert (drawn.score.parsed in ("A", "B"), drawn.score.why) == (True, UNPARSED)
+    assert figures(log)["/without_chance"][0] == pytest.approx(2 / 3)
+    assert rescore_log(log) == log
+
+
+def test_what_training_has_seen_is_in_the_log_and_stays_there(tmp_path: Path) -> None:
+    note = ContaminationNote(words="Contaminated: 1 of 2 items.", data_fingerprint="d", num_samples=9, item_ids=("1",))
+    loaded = replace(load("mmvet", tmp_path), contamination=note)
+    path = tmp_path / "log.jsonl"
+    run_task(loaded, Scripted(lambda item: "x"), path)
+    again = rescore_log(read_task_log(path))
+    assert again.header.contamination == note
+    assert note.words in task_table(again).notes
+
+
+def test_a_log_of_before_contamination_was_kept_is_read_and_says_that_it_was_not_checked(tmp_path: Path) -> None:
+    log = run("mmvet", tmp_path, lambda item: "x")
+    path = tmp_path / "out" / "log.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"contamination":null,', b""))
+    assert b"contamination" not in path.read_bytes()
+    assert read_task_log(path) == log
+    assert any("not checked" in note for note in task_table(log).notes)
 
 
 def test_grades_of_capabilities_go_from_0_to_5(tmp_path: Path) -> None:
