@@ -34,7 +34,7 @@ $(BIN)/python:
 # The stamps are newer than what they were made from: a second run installs and fetches nothing.
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV); the first time takes a few minutes.'
-	@$(INSTALL) -e '.[train,dedup]'
+	@$(INSTALL) -e '.[train]'
 	@touch $@
 
 $(VENV)/.llamacpp: pyproject.toml constraints.txt | $(BIN)/python
@@ -44,7 +44,7 @@ $(VENV)/.llamacpp: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'Installing into $(VENV); the first time takes a few minutes.'
-	@$(INSTALL) -e '.[train,diffusers,llamacpp,dedup,language,hub,xlsx,dev]'
+	@$(INSTALL) -e '.[train,diffusers,llamacpp,language,hub,xlsx,dev]'
 	@touch $@ $(VENV)/.train $(VENV)/.llamacpp
 
 demo: $(VENV)/.train

@@ -4,19 +4,24 @@ The first of equals stays. A text is a near-duplicate when its word shingles ove
 earlier text that stays by at least the threshold. What is reported was measured, not estimated.
 """
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import Any
+from pathlib import Path
 
-from stablellava.core.errors import BackendMissing
+import numpy as np
+from numpy.typing import NDArray
+
 from stablellava.core.matching import split_words
+from stablellava.filters.band_index import BandIndex, Proposed
+from stablellava.filters.compact import SpillFile
+from stablellava.filters.text_sketches import Sketches, choose_banding, may_overlap, sketch_texts
 
-_NUM_PERMUTATIONS = 120
-_NUM_BANDS = 20
-"""20 bands of 6 rows propose a pair of overlap 0.8 in 998 of 1,000 cases, 0.4 in 8 of 100."""
-_SEED = 1
-_CHUNK = 20_000
+_FIRST_CHUNK, _LAST_CHUNK = 1 << 10, 1 << 14
+"""Small ones first: what repeats an early text is found in the index and compared with no later one."""
+
+Words = list[str]
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,7 @@ class NearDuplicateText:
 
 def shingle(text: str) -> list[str]:
     """Return the words of a text and its pairs of neighbouring words, in its order, repeats included."""
-    words = split_words(text)
-    return words + [f"{first} {second}" for first, second in pairwise(words)]
+    return _shingle_words(split_words(text))
 
 
 def measure_overlap(first: Sequence[str], second: Sequence[str]) -> float:
@@ -44,50 +48,138 @@ def measure_overlap(first: Sequence[str], second: Sequence[str]) -> float:
 class NearDuplicateTexts:
     """An index that grows as texts come. Same texts in the same order, same findings, whatever the chunks.
 
+    Takes some 350 bytes of memory per text at a threshold of 0.8; the texts that stay lie in a temporary file.
+
     Args:
         threshold: least overlap of a near-duplicate, above 0.
-
-    Raises: BackendMissing without the package rensa.
+        folder: where the temporary file lies; the system's place for them if None.
     """
 
-    def __init__(self, threshold: float = 0.8) -> None:
-        try:
-            import rensa
-        except ImportError as exc:
-            raise BackendMissing("finding near-duplicates needs rensa: pip install 'stablellava[dedup]'") from exc
+    def __init__(self, threshold: float = 0.8, folder: Path | None = None) -> None:
         self._threshold = threshold
-        self._minhash = rensa.RMinHash
-        self._index = rensa.RMinHashLSH(threshold=threshold, num_perm=_NUM_PERMUTATIONS, num_bands=_NUM_BANDS)
-        self._texts: list[str] = []
-        self._dropped: set[int] = set()
+        self._banding = choose_banding(threshold)
+        self._index = BandIndex(self._banding.num_bands)
+        self._known = _Known(folder)
+        self._chunk_size = _FIRST_CHUNK
+        self._num_texts = 0
 
     def add(self, texts: Iterable[str]) -> Iterator[NearDuplicateText]:
         """Take in texts and yield those that nearly repeat an earlier one that stays."""
         source = iter(texts)
-        while chunk := list(islice(source, _CHUNK)):
+        while chunk := [split_words(text) for text in islice(source, self._chunk_size)]:
             yield from self._add_chunk(chunk)
+            self._chunk_size = min(2 * self._chunk_size, _LAST_CHUNK)
 
-    def _add_chunk(self, chunk: list[str]) -> Iterator[NearDuplicateText]:
-        start = len(self._texts)
-        self._texts.extend(chunk)
-        shingles = [shingle(text) for text in chunk]
-        digests = self._minhash.digest_matrix_from_token_sets(shingles, _NUM_PERMUTATIONS, _SEED)
-        flags = self._index.insert_matrix_and_query_duplicate_flags(digests, start)
-        suspects = [offset for offset, flag in enumerate(flags) if flag and shingles[offset]]
-        sketches = self._minhash.from_token_sets([shingles[offset] for offset in suspects], _NUM_PERMUTATIONS, _SEED)
-        for offset, sketch in zip(suspects, sketches, strict=True):
-            found = self._find_first(start + offset, shingles[offset], sketch)
-            if found is not None:
-                self._dropped.add(found.position)
-                yield found
+    def _add_chunk(self, chunk: list[Words]) -> list[NearDuplicateText]:
+        start = self._num_texts
+        self._num_texts += len(chunk)
+        leaders: dict[str, int] = {}
+        for offset, words in enumerate(chunk):
+            if words:
+                leaders.setdefault(" ".join(words), offset)
+        distinct = [chunk[offset] for offset in leaders.values()]
+        found = self._search(distinct, np.fromiter(leaders.values(), dtype=np.int64) + start) if distinct else {}
+        repeats = []
+        for position, words in enumerate(chunk, start=start):
+            leader = start + leaders[" ".join(words)] if words else position
+            if leader in found:  # the same words repeat the same text
+                first, overlap = found[leader]
+                repeats.append(NearDuplicateText(position, first, overlap))
+            elif leader != position:
+                repeats.append(NearDuplicateText(position, leader, 1.0))
+        return repeats
 
-    def _find_first(self, position: int, shingles: Sequence[str], sketch: Any) -> NearDuplicateText | None:
-        for other in sorted(self._index.query(sketch)):
-            if other >= position:
-                return None
-            if other in self._dropped:
+    def _search(self, texts: list[Words], positions: NDArray[np.int64]) -> dict[int, tuple[int, float]]:
+        """Return position -> (first, overlap) of those that repeat an earlier text; index the others."""
+        sketches = sketch_texts(texts, self._banding)
+        found: dict[int, tuple[int, float]] = {}
+        for row, place in self._confirmable(sketches, self._index.propose(sketches.bands)):
+            position = int(positions[row])
+            if position not in found:
+                first, words = self._known.read(place)
+                overlap = _measure_words(texts[row], words)
+                if overlap >= self._threshold:
+                    found[position] = first, overlap
+        left = np.array([row for row, position in enumerate(positions.tolist()) if position not in found], dtype=int)
+        found |= self._search_within(texts, positions, sketches, left)
+        staying = np.array([row for row in left.tolist() if int(positions[row]) not in found], dtype=int)
+        places = self._known.add([(int(positions[row]), texts[row]) for row in staying], sketches, staying)
+        self._index.add(places, sketches.bands[:, staying])
+        return found
+
+    def _search_within(
+        self, texts: list[Words], positions: NDArray[np.int64], sketches: Sketches, rows: NDArray[np.int64]
+    ) -> dict[int, tuple[int, float]]:
+        """Return what of these rows repeats an earlier one of them."""
+        own = BandIndex(self._banding.num_bands)
+        own.add(rows, sketches.bands[:, rows])
+        proposed = ((rows[later], earlier) for later, earlier in own.propose(sketches.bands[:, rows]))
+        ordered = ((later[earlier < later], earlier[earlier < later]) for later, earlier in proposed)
+        found: dict[int, tuple[int, float]] = {}
+        for later, earlier in _distinct(_rule_out(pair, sketches, sketches, self._threshold) for pair in ordered):
+            position, first = int(positions[later]), int(positions[earlier])
+            if position in found or first in found:
                 continue
-            overlap = measure_overlap(shingles, shingle(self._texts[other]))
+            overlap = _measure_words(texts[later], texts[earlier])
             if overlap >= self._threshold:
-                return NearDuplicateText(position, other, overlap)
-        return None
+                found[position] = first, overlap
+        return found
+
+    def _confirmable(self, sketches: Sketches, proposed: Iterator[Proposed]) -> list[tuple[int, int]]:
+        known = self._known.sketches
+        return _distinct(_rule_out(pair, sketches, known, self._threshold) for pair in proposed)
+
+
+class _Known:
+    """The texts that stay, by the order in which they came: their words on disk, what rules pairs out in memory."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._spill = SpillFile(folder)
+        self._lines = array("Q")
+        self._positions = array("Q")
+        self._bits = np.empty((0, 4), dtype=np.uint64)
+        self._num_shingles = np.empty(0, dtype=np.int64)
+
+    @property
+    def sketches(self) -> Sketches:
+        """Bits and sizes by place; bands are the index's."""
+        return Sketches(np.empty((0, 0), dtype=np.uint32), self._bits, self._num_shingles)
+
+    def add(self, texts: Sequence[tuple[int, Words]], sketches: Sketches, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Keep (position, words) with their sketches and return their places."""
+        begin, end = len(self._lines), len(self._lines) + len(texts)
+        self._lines.extend(self._spill.add(" ".join(words)) for _, words in texts)
+        self._positions.extend(position for position, _ in texts)
+        if end > len(self._bits):  # by half as much again, so that each is copied a few times only
+            size = max(end, len(self._bits) * 3 // 2)
+            self._bits = np.concatenate((self._bits[:begin], np.empty((size - begin, 4), dtype=np.uint64)))
+            self._num_shingles = np.concatenate((self._num_shingles[:begin], np.empty(size - begin, dtype=np.int64)))
+        self._bits[begin:end] = sketches.bits[rows]
+        self._num_shingles[begin:end] = sketches.num_shingles[rows]
+        return np.arange(begin, end)
+
+    def read(self, place: int) -> tuple[int, Words]:
+        """Return the text's position and words."""
+        return self._positions[place], self._spill.read(self._lines[place]).split()
+
+
+def _rule_out(proposed: Proposed, own: Sketches, other: Sketches, threshold: float) -> NDArray[np.uint64]:
+    """Return the pairs that may overlap, each as one number: row, then place."""
+    rows, places = proposed
+    may = may_overlap(own.bits[rows], own.num_shingles[rows], other.bits[places], other.num_shingles[places], threshold)
+    return (rows[may].astype(np.uint64) << np.uint64(32)) | places[may].astype(np.uint64)
+
+
+def _distinct(parts: Iterable[NDArray[np.uint64]]) -> list[tuple[int, int]]:
+    """Return each pair once, in order."""
+    joined = np.unique(np.concatenate([np.empty(0, dtype=np.uint64), *parts]))
+    rows, places = joined >> np.uint64(32), joined & np.uint64((1 << 32) - 1)
+    return list(zip(rows.tolist(), places.tolist(), strict=True))
+
+
+def _shingle_words(words: Words) -> list[str]:
+    return words + [f"{first} {second}" for first, second in pairwise(words)]
+
+
+def _measure_words(first: Words, second: Words) -> float:
+    return measure_overlap(_shingle_words(first), _shingle_words(second))

@@ -4,13 +4,15 @@ A pair is a duplicate when one earlier row has both its prompt and its dialogue;
 other questions, and questions with other prompts, which is no fault.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from xxhash import xxh3_128_intdigest
+
 from stablellava.core.draft import Draft
-from stablellava.core.ids import hash_id
 from stablellava.core.matching import split_words
 from stablellava.core.record import Record
 from stablellava.filters.text_near_duplicates import NearDuplicateTexts
@@ -57,8 +59,8 @@ class DuplicateFinder:
     def __init__(self, threshold: float = 0.8) -> None:
         self._sides = {"prompt": _Side(threshold), "dialogue": _Side(threshold)}
         self._names: list[str] = []
-        self._exact_pairs: dict[tuple[int, ...], int] = {}
-        self._near_pairs: dict[tuple[int, ...], int] = {}
+        self._exact_pairs: dict[int, int] = {}
+        self._near_pairs: dict[int, int] = {}
 
     def add(self, pairs: Sequence[TextPair]) -> list[Duplicate]:
         """Return the duplicates among the given rows, in their order."""
@@ -83,8 +85,8 @@ class DuplicateFinder:
             yield self._duplicate(f"near_{what}", position, match.near, match.overlap)
 
     def _find_pair(self, position: int, own: Sequence["_Match"]) -> Iterable[Duplicate]:
-        exact = self._exact_pairs.setdefault(tuple(match.exact for match in own), position)
-        near = self._near_pairs.setdefault(tuple(match.near for match in own), position)
+        exact = self._exact_pairs.setdefault(_join([match.exact for match in own]), position)
+        near = self._near_pairs.setdefault(_join([match.near for match in own]), position)
         if exact != position:
             yield self._duplicate("exact_pair", position, exact, 1.0)
         elif near != position:
@@ -109,23 +111,28 @@ class _Side:
 
     def __init__(self, threshold: float) -> None:
         self._near = NearDuplicateTexts(threshold)
-        self._first: dict[str, int] = {}
-        self._nearest: list[tuple[int, float]] = []
+        self._first: dict[int, int] = {}
+        self._nearest = array("Q")
+        self._overlap = array("d")
 
     def add(self, texts: Sequence[str]) -> list[_Match]:
         start = len(self._nearest)
-        self._nearest.extend((position, 1.0) for position in range(start, start + len(texts)))
+        self._nearest.extend(range(start, start + len(texts)))
+        self._overlap.extend([1.0] * len(texts))
         for repeat in self._near.add(texts):
-            self._nearest[repeat.position] = (repeat.first, repeat.overlap)
+            self._nearest[repeat.position], self._overlap[repeat.position] = repeat.first, repeat.overlap
         matches = []
         for position, text in enumerate(texts, start=start):
-            exact = self._first.setdefault(hash_id(split_words(text)), position)
-            near, overlap = self._nearest[position]
-            if exact != position:
-                # What repeats a text word for word belongs wherever that text belongs.
-                near, overlap = self._nearest[exact]
-            matches.append(_Match(exact, near, overlap))
+            exact = self._first.setdefault(xxh3_128_intdigest(" ".join(split_words(text)).encode()), position)
+            # What repeats a text word for word belongs wherever that text belongs.
+            matches.append(_Match(exact, self._nearest[exact], self._overlap[exact]))
         return matches
+
+
+def _join(positions: Sequence[int]) -> int:
+    """Return one number for two positions, which takes a fifth of a tuple's memory."""
+    prompt, dialogue = positions
+    return prompt << 32 | dialogue
 
 
 def count_kinds(duplicates: Iterable[Duplicate]) -> dict[str, int]:
