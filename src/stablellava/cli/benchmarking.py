@@ -92,7 +92,7 @@ def run_request(request: TaskRequest) -> "TaskLog":
     if len(named) != 1:
         given = " and ".join(named) or "none of them"
         raise ConfigError(f"one of {', '.join(sources)} says where answers come from; got {given}")
-    out = request.out or Path("runs") / _name_of(request) / "evaluation"
+    out = request.out or _default_folder(request)
     loaded = load_task(
         task,
         request.data,
@@ -257,6 +257,14 @@ def _read_options(options: Sequence[str], option: str) -> dict[str, Any]:
             raise ConfigError(f"{option} {text!r}: KEY=VALUE is needed, as base_url=http://localhost:8000/v1")
         pairs[key] = yaml.safe_load(value)
     return pairs
+
+
+def _default_folder(request: TaskRequest) -> Path:
+    """Return where logs go: into the run that the model was trained in, else into one of its own name."""
+    model = request.model
+    if model is not None and model.resolve().parent.name == "model":
+        return model.resolve().parent.parent / "evaluation"
+    return Path("runs") / _name_of(request) / "evaluation"
 
 
 def _name_of(request: TaskRequest) -> str:

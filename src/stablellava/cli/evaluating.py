@@ -177,10 +177,13 @@ def _ask_all(model: Path, suite: str, checked: "Suite", layout: "RunLayout", ove
 
 def report(
     run: RunOption = None,
+    log: opts.LogOption = None,
     open_page: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Write the run's report: one HTML file that opens from disk.
+
+    Logs of benchmarks that lie in the run's evaluation folder or with its models are part of it.
 
     Example: stablellava report --run runs/demo --no-open
     """
@@ -191,7 +194,7 @@ def report(
     from stablellava.studio.report import write_report
 
     _, layout = existing_run(run)
-    write_report(layout)
+    write_report(layout, task_logs=log or ())
     print_result({"report": str(layout.report_path)}, as_json, str(layout.report_path))
     if open_page and not as_json:
         webbrowser.open(layout.report_path.resolve().as_uri())

@@ -67,3 +67,7 @@ RescoreOption = Annotated[
 SubmissionOption = Annotated[
     Path | None, typer.Option("--submission", help="Also write the file to upload.", metavar="FILE")
 ]
+LogOption = Annotated[
+    list[Path] | None,
+    typer.Option("--log", help="Also show this log of a benchmark; repeat for several.", metavar="FILE"),
+]

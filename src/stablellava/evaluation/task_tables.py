@@ -1,11 +1,14 @@
 """A task's log as tables: figures with intervals, failures beside them, published figures where they compare."""
 
+from collections.abc import Sequence
+
 from stablellava.core.score import TaskLog, TaskReport
 from stablellava.evaluation.reference_rows import matching_rows, name_in_log
 from stablellava.evaluation.tables import Table, format_interval, format_percent
 
 _POINTS = "/score"
 """Names that end so are in points, not in percent."""
+_FIGURE_HEADERS = ("value", "95 % interval", "items", "unparsed", "unscored")
 _NOT_CHECKED = "Contamination was not checked: what the model was trained on is not known here."
 
 
@@ -13,9 +16,20 @@ def task_table(log: TaskLog) -> Table:
     """Return every figure of a log."""
     return Table(
         title=f"{log.header.task}:{log.header.variant}: {log.header.model}",
-        headers=("figure", "value", "95 % interval", "items", "unparsed", "unscored"),
+        headers=("figure", *_FIGURE_HEADERS),
         rows=tuple(_row(report, log) for report in log.header.reports),
         notes=tuple(_notes(log)),
+    )
+
+
+def headline_table(logs: Sequence[TaskLog]) -> Table:
+    """Return the headline of several logs of one protocol, a row per model."""
+    header = logs[-1].header
+    name = name_in_log(header.reports[0].name, header) or "all"
+    return Table(
+        title=f"{header.task}:{header.variant}, {name}",
+        headers=("model", *_FIGURE_HEADERS),
+        rows=tuple((log.header.model, *_row(log.header.reports[0], log)[1:]) for log in logs),
     )
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import orjson
@@ -14,9 +15,10 @@ from stablellava.config.tree import RunConfig
 from stablellava.core.errors import UserError
 from stablellava.core.ids import seed_from
 from stablellava.core.sample import Rejected, Sample
-from stablellava.core.score import EvalLog
+from stablellava.core.score import EvalLog, TaskLog
 from stablellava.evaluation.capability_benchmark import read_log
 from stablellava.evaluation.contamination import ContaminationReport, check_contamination
+from stablellava.evaluation.log import is_task_log, read_task_log
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DataManifest, read_manifest
 from stablellava.store.shards import list_shards, read_rejected, read_samples
@@ -88,6 +90,8 @@ class RunContents:
     """Capability -> how its rounds went; empty for a run without a pool."""
     logs: dict[str, dict[str, EvalLog]] = field(default_factory=dict)
     """Suite -> stage -> log, stages in training order."""
+    task_logs: tuple[TaskLog, ...] = ()
+    """Logs of benchmarks, models in training order."""
     steps: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     """Stage -> rows of its training log."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -98,8 +102,11 @@ class RunContents:
     """Part -> what is missing, and why."""
 
 
-def read_run(layout: RunLayout) -> RunContents:
-    """Read everything that is there; a damaged part is reported as missing, with its error."""
+def read_run(layout: RunLayout, extra_logs: Iterable[Path] = ()) -> RunContents:
+    """Read everything that is there; a damaged part is reported as missing, with its error.
+
+    Raises: RecordError for one of ``extra_logs``, logs of benchmarks that lie elsewhere, that cannot be read.
+    """
     run = RunContents(layout)
     if layout.config_path.is_file():
         run.config = _attempt(run, "config", lambda: load_config(layout.config_path))
@@ -108,6 +115,7 @@ def read_run(layout: RunLayout) -> RunContents:
     for stage in _stages_in(layout):
         _attempt(run, f"training of {stage}", partial(_read_steps, run, stage))
     _read_logs(run)
+    _read_task_logs(run, extra_logs)
     if run.logs and run.samples.num_samples:
         _attempt(run, "contamination check", lambda: _check_contamination(run))
     if layout.timing_path.is_file():
@@ -162,6 +170,19 @@ def _read_logs(run: RunContents) -> None:
             found.setdefault(suite, {})[stage] = log
     for suite in sorted(found):
         run.logs[suite] = {stage: found[suite][stage] for stage in sorted(found[suite], key=stage_order)}
+
+
+def _read_task_logs(run: RunContents, extra_logs: Iterable[Path]) -> None:
+    """Read logs of benchmarks beside the suites' logs and below the models, and those named."""
+    root = run.layout.root
+    lying_here = [*root.glob("evaluation/*.jsonl"), *root.glob("model/*/*.jsonl"), *root.glob("model/*/*/*.jsonl")]
+    paths = [path for path in sorted(lying_here) if is_task_log(path)]
+    logs = [_attempt(run, f"evaluation of {path.stem}", partial(read_task_log, path)) for path in paths]
+    found = [log for log in logs if log is not None]
+    known = {path.resolve() for path in paths}
+    # Whoever names a log wants it; one that cannot be read stops.
+    found += [read_task_log(path) for path in extra_logs if path.resolve() not in known]
+    run.task_logs = tuple(sorted(found, key=lambda log: stage_order(log.header.model)))
 
 
 def _check_contamination(run: RunContents) -> None:

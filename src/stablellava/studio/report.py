@@ -1,5 +1,6 @@
 """The static report of a run: one HTML file that opens from disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stablellava import __version__
@@ -10,17 +11,19 @@ from stablellava.studio.quality import view_quality
 from stablellava.studio.reading import RunContents, read_run
 from stablellava.studio.rendering import format_seconds, render_page
 from stablellava.studio.results import GENERATED, headline, view_examples, view_gap, view_suite
+from stablellava.studio.task_results import view_tasks
 from stablellava.studio.variety import view_variety
 
 
-def write_report(layout: RunLayout, path: Path | None = None) -> Path:
+def write_report(layout: RunLayout, path: Path | None = None, *, task_logs: Sequence[Path] = ()) -> Path:
     """Write the report and return its path, by default the layout's.
 
-    Parts that the run does not have yet are named in their place.
+    Parts that the run does not have yet are named in their place. ``task_logs`` are logs of benchmarks that lie
+    elsewhere than in the run.
 
-    Raises: RecordError when the disk is full or the folder may not be written to.
+    Raises: RecordError when the disk is full or the folder may not be written to, or a named log cannot be read.
     """
-    run = read_run(layout)
+    run = read_run(layout, task_logs)
     target = path or layout.report_path
     write_atomic(target, _render(run).encode("utf-8"))
     return target
@@ -36,6 +39,7 @@ def _render(run: RunContents) -> str:
         headline=headline(generated) if generated else (),
         generated=view_suite(GENERATED, generated) if generated else None,
         real=[(view_suite(suite, logs), view_gap(generated, logs)) for suite, logs in real.items()],
+        tasks=view_tasks(run.task_logs),
         gallery=view_gallery(run.samples, run.layout.data_dir),
         rejects=view_rejects(run.rejects, run.layout.data_dir),
         num_rejected=run.rejects.num_rejected,

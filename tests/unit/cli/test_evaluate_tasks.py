@@ -6,6 +6,8 @@ import pytest
 from typer.testing import Result
 
 import benchmark_files as files
+import tiny_vlm
+from stablellava.model.assembling import assemble
 
 Invoke = Callable[..., Result]
 
@@ -108,3 +110,26 @@ def test_an_endpoint_is_asked_and_a_judge_grades(invoke: Invoke, tmp_path: Path)
     found = json.loads(result.stdout)
     assert found["judge"] == "fake-chat"
     assert found["reports"][0]["num_items"] == 2
+
+
+def test_a_model_of_a_run_is_checked_against_its_data_and_its_log_stands_in_the_report(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    synthesis = ("synthesis.capabilities=animal", "synthesis.samples_per_capability=3")
+    assert invoke("synthesize", *synthesis, "--run", "run").exit_code == 0
+    model = tmp_path / "run" / "model" / "instruct"
+    assemble(tiny_vlm.tiny_settings(tiny_vlm.write_language_model(tmp_path / "lm")), seed=0).save(model)
+    data = files.pope(tmp_path)
+    asked = invoke("evaluate", "--task", "pope", "--data", data, "--model", model, "--limit", "1", "--json")
+    assert asked.exit_code == 0, asked.stderr
+    found = json.loads(asked.stdout)["contamination"]
+    assert (found["num_samples"], found["item_ids"]) == (3, [])
+    log = tmp_path / "run" / "evaluation" / "pope.llava.instruct.jsonl"
+    rescored = invoke("evaluate", "--rescore", log)
+    assert "None of 1 items is among 3 training samples" in " ".join(rescored.stdout.split())
+    invoke("evaluate", "--task", "pope", "--data", data, "--answers", write_answers(tmp_path, "No"), "--out", "out")
+    report = invoke("report", "--run", "run", "--no-open", "--log", "out/pope.llava.answers.jsonl", "--json")
+    assert report.exit_code == 0, report.stderr
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "None of 1 items is among 3 training samples" in page
+    assert "Contamination was not checked" in page
