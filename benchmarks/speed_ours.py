@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
-from benchmarks.step_clock import StepClock
+from benchmarks.step_clock import StepClock, set_up_torch
 from safetensors.torch import save_file
 
 from stablellava.config.training import SpeedSettings, StageConfig, TrainingSettings
@@ -48,6 +47,8 @@ def to_example(row: dict, image_dir: Path) -> TrainingExample:
 def prepare(spec: dict, settings: StageConfig, cache_dir: Path) -> Prepared:
     subject = Path(spec["subject"])
     vlm = load_vlm(subject / "model")
+    if spec["precision"] == "float64":
+        vlm.model.double()
     choose_trainable(vlm.model, settings, spec["stage"])
     rows = json.loads((subject / "rows.json").read_text())[: spec["steps"] * spec["batch_size"]]
     examples = [to_example(row, subject / "images") for row in rows]
@@ -60,14 +61,13 @@ def prepare(spec: dict, settings: StageConfig, cache_dir: Path) -> Prepared:
 
 def main() -> None:
     spec, out_path = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-    torch.set_num_threads(spec["threads"])
-    torch.set_flush_denormal(True)
+    set_up_torch(spec["threads"], spec["precision"])
     settings = StageConfig(
         data="dialogues",
         train_language_model=spec["stage"] == "instruct",
         learning_rate=spec["learning_rate"],
-        schedule="constant_with_warmup",
-        warmup_share=0.0,
+        schedule="cosine",
+        warmup_share=spec["warmup_steps"] / spec["steps"],
         batch_size=spec["batch_size"],
     )
     speed = SpeedSettings.model_validate(spec["speed"])

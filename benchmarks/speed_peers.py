@@ -2,8 +2,8 @@
 
 python benchmarks/speed_peers.py SPEC OUT
 
-SPEC is a JSON file: subject, system (hf, trl, trl_default), stage, steps, batch_size, learning_rate, threads.
-OUT gets losses, seconds per step and the trained weights' file.
+SPEC is a JSON file: subject, system (hf, trl, trl_default), stage, steps, batch_size, learning_rate, warmup_steps,
+threads, precision. OUT gets losses, seconds per step and the trained weights' file.
 
 - hf: transformers' Trainer with TRL's collator, assistant-only.
 - trl: SFTTrainer, assistant-only, float32, nothing recomputed: our settings.
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from safetensors.torch import save_file
-from step_clock import StepClock
+from step_clock import StepClock, set_up_torch
 from torch.utils.data import SequentialSampler
 from transformers import AutoProcessor, LlavaForConditionalGeneration, Trainer, TrainingArguments
 from trl import SFTConfig, SFTTrainer
@@ -26,7 +26,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 COMMON = {
     "num_train_epochs": 1,
-    "lr_scheduler_type": "constant",
+    "lr_scheduler_type": "cosine",
     "weight_decay": 0.0,
     "max_grad_norm": 1.0,
     "logging_steps": 1,
@@ -77,8 +77,10 @@ def _to_messages(row, image_dir):
     return {"messages": messages, "paths": [str(image_dir / row["image"])] if "image" in row else []}
 
 
-def load_model(folder, stage):
+def load_model(folder, stage, precision):
     model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    if precision == "float64":
+        model.double()
     model.requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(True)
     if stage == "instruct":
@@ -93,6 +95,7 @@ def build_trainer(spec, model, processor, rows, out_dir):
         "output_dir": out_dir,
         "per_device_train_batch_size": spec["batch_size"],
         "learning_rate": spec["learning_rate"],
+        "warmup_steps": spec["warmup_steps"],
     }
     if spec["system"] == "hf":
         collator = DataCollatorForVisionLanguageModeling(processor, assistant_only_loss=True)
@@ -108,11 +111,10 @@ def build_trainer(spec, model, processor, rows, out_dir):
 
 def main():
     spec, out_path = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-    torch.set_num_threads(spec["threads"])
-    torch.set_flush_denormal(True)
+    set_up_torch(spec["threads"], spec["precision"])
     subject = Path(spec["subject"])
     processor = AutoProcessor.from_pretrained(subject / "model")
-    model = load_model(subject / "model", spec["stage"])
+    model = load_model(subject / "model", spec["stage"], spec["precision"])
     chosen = json.loads((subject / "rows.json").read_text())[: spec["steps"] * spec["batch_size"]]
     clock = StepClock()
     rows = PictureRows(chosen, subject / "images")

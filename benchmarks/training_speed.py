@@ -4,14 +4,17 @@ python -m benchmarks.training_speed --peer-python PEER/bin/python
 python -m benchmarks.training_speed --steps 5 --rounds 1 --stages align      without peers, small
 
 PEER is an environment of its own with ``pip install torch transformers trl pillow`` of the tested releases.
-Same weights, pixels, order of samples, supervised tokens, optimizer and learning rate; float32 on the CPU. Systems
-take turns, a round each; the median round counts. Data time is part of a step. "cold" adds the time in which the
-tower fills the cache, as a first epoch has it; "warm" is every later one, or a second stage over the same pictures.
-Processor seconds say what a loaded machine's clock hides; they are comparable with --threads 1.
+Same weights, pixels, order of samples, supervised tokens, optimizer and published schedule (1e-3 to align, 2e-5 to
+instruct, 3 % warm-up, cosine); float32 on the CPU. Systems take turns, a round each; the median round counts. Only
+ours and transformers' Trainer take part in every round, the others in the first --other-rounds. Data time is part of
+a step. "cold" adds the time in which the tower fills the cache, as a first epoch has it; "warm" is every later one, or
+a second stage over the same pictures. Processor seconds say what a loaded machine's clock hides; they are comparable
+with --threads 1. training_exactness.py says what differences of weights are made of.
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -35,6 +38,8 @@ ONE_ON: dict[str, dict[str, bool]] = {
 }
 BATCH_SIZE = 4
 BASELINE = "hf"
+LEARNING_RATES = {"align": 1e-3, "instruct": 2e-5}
+WARMUP_SHARE = 0.03
 
 
 def build_specs(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -59,6 +64,21 @@ def run(spec: dict[str, Any], folder: Path, peer_python: str) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(f"{spec['system']} failed:\n{done.stderr[-3000:]}")
     return json.loads(out_path.read_text()) | {"weights": out_path.with_suffix(".safetensors")}
+
+
+def describe_task(subject: Path, stage: str, steps: int, threads: int) -> dict[str, Any]:
+    """Return what every system is told alike."""
+    return {
+        "subject": str(subject),
+        "stage": stage,
+        "steps": steps,
+        "batch_size": BATCH_SIZE,
+        "learning_rate": LEARNING_RATES[stage],
+        "warmup_steps": math.ceil(WARMUP_SHARE * steps),
+        "threads": threads,
+        "precision": "float32",
+        "grouped": False,
+    }
 
 
 def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -87,24 +107,18 @@ def largest_difference(own: Path, other: Path) -> float:
     ours, theirs = load_file(own), load_file(other)
     if ours.keys() != theirs.keys():
         raise SystemExit(f"other weights were trained: {sorted(ours.keys() ^ theirs.keys())[:3]}")
-    return max(float((tensor - theirs[name]).abs().max()) for name, tensor in ours.items())
+    return max(float((tensor.double() - theirs[name].double()).abs().max()) for name, tensor in ours.items())
 
 
 def measure(stage: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Return every system's summary for a stage."""
     specs = build_specs(options)
-    common = {
-        "subject": str(scratch / "subject"),
-        "stage": stage,
-        "steps": options.steps,
-        "batch_size": BATCH_SIZE,
-        "learning_rate": 1e-4,
-        "threads": options.threads,
-        "grouped": False,
-    }
+    common = describe_task(scratch / "subject", stage, options.steps, options.threads)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in specs}
     for number in range(options.rounds):
         for index, (name, spec) in enumerate(specs.items()):
+            if number >= options.other_rounds and name not in ("ours", BASELINE):
+                continue
             runs[name].append(run(common | spec, scratch / f"{stage}-{number}-{index}", options.peer_python))
     table = {name: summarize(done) for name, done in runs.items()}
     for name, row in table.items():
@@ -126,6 +140,7 @@ def main() -> None:
     parser.add_argument("--stages", nargs="*", default=["align", "instruct"])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--other-rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--switches", action="store_true", help="Also each switch alone.")
     parser.add_argument("--keep", action="store_true", help="Keep the result in benchmarks/results.")
