@@ -44,4 +44,5 @@ def score_ai2d_rules(item_id: str, text: str, answer: str, options: Mapping[str,
 
 
 def _fold(text: str) -> str:
-    return text.lower().translate(_NO_PUNCTUATION)
+    # Officially in numpy arrays, which keep their width in lower case and drop null characters at the end.
+    return text.lower()[: len(text)].translate(_NO_PUNCTUATION).rstrip("\0")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stablellava.core.score import ItemScore, TaskReport
 from stablellava.evaluation.official.aggregating import bootstrap_totals, report_figure
 
-_NUM_SCORES = 2
+_FAILED = [-1.0, -1.0]
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,31 @@ class Review:
 
 
 def parse_score(review: str) -> tuple[float, float] | None:
-    """Return the scores of reference and model from the reply's first line, None if there are not exactly two.
+    """Return the scores of reference and model from the reply's first line, None if there are not two numbers.
+
+    Departs: officially a failure is [-1, -1], which counts as scores (``parse_pair``); NaN and infinity
+    are no numbers here.
+    """
+    reference, model = parse_pair(review)
+    is_read = [reference, model] != _FAILED and math.isfinite(reference) and math.isfinite(model)
+    return (reference, model) if is_read else None
+
+
+def parse_pair(review: str) -> list[float]:
+    """Return the two scores exactly as the official ``parse_score`` does, [-1, -1] if there are not exactly two.
 
     Every single space parts, and a comma is a space: "8,9" and "8 9" are read, "8, 9" is not.
     """
     parts = review.split("\n")[0].replace(",", " ").split(" ")
-    if len(parts) != _NUM_SCORES:
-        return None
+    if len(parts) != len(_FAILED):
+        return list(_FAILED)
     try:
-        reference, model = (float(part) for part in parts)
+        return [float(part) for part in parts]
     except ValueError:
-        return None
-    return None if math.isnan(reference) or math.isnan(model) else (reference, model)
+        return list(_FAILED)
 
 
-def relative_score(pairs: Sequence[tuple[float, float]]) -> float:
+def relative_score(pairs: Sequence[Sequence[float]]) -> float:
     """Return 100 x mean of the model over mean of the reference, rounded where the official summary rounds.
 
     Raises: ValueError without pairs, or if the reference's mean is 0.

@@ -101,8 +101,13 @@ def can_infer(answer: object, choices: Mapping[str, object]) -> str | Literal[Fa
 
 
 def build_choices(row: Mapping[str, object]) -> dict[str, object]:
-    """Return the options of a row by letter; None, NaN and the text "nan" are no options."""
+    """Return the options of a row by letter; None and NaN are no options, the text "nan" is one."""
     return {letter: row[letter] for letter in ascii_uppercase if letter in row and not _is_missing(row[letter])}
+
+
+def prefetch_answer(row: Mapping[str, object]) -> str | Literal[False]:
+    """Return what ``can_infer`` finds in a row's ``prediction``, with the row's own options."""
+    return can_infer(row["prediction"], build_choices(row))
 
 
 def score_pass(row: Pass) -> ItemScore:
@@ -205,4 +210,4 @@ def _groups(row: Pass) -> tuple[str, ...]:
 
 def _is_missing(cell: object) -> bool:
     # NaN is the one value that differs from itself.
-    return cell is None or cell != cell or cell == "nan"
+    return cell is None or cell != cell

@@ -38,6 +38,7 @@ PERCEPTION = (
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 
 _NUM_CHARACTERS = 4
+_NUM_CELLS = 4
 _MAX_POINTS = 200.0
 _PERCENTILES = (2.5, 97.5)
 
@@ -80,6 +81,52 @@ def parse_pred_ans(text: str) -> Literal["yes", "no", "other"]:
     if "yes" in prefix:
         return "yes"
     return "no" if "no" in prefix else "other"
+
+
+def compute_metric(gts: Sequence[str], preds: Sequence[str]) -> dict[str, float]:
+    """Return counts, precision, recall and accuracy of parsed answers; "other" counts in ``acc`` alone, as wrong.
+
+    Precision and recall are 0 where they are undefined.
+
+    Raises: ValueError unless there are as many labels as answers, and at least one.
+    """
+    if len(gts) != len(preds) or not gts:
+        raise ValueError(f"MME takes a label for each answer, got {len(gts)} labels and {len(preds)} answers")
+    pairs = list(zip(gts, preds, strict=True))
+    tp, fn, tn, fp = (pairs.count(pair) for pair in (("yes", "yes"), ("yes", "no"), ("no", "no"), ("no", "yes")))
+    return {
+        "TP": tp,
+        "FN": fn,
+        "TN": tn,
+        "FP": fp,
+        "precision": tp / (tp + fp) if tp + fp else 0.0,
+        "recall": tp / (tp + fn) if tp + fn else 0.0,
+        "other_num": sum(pred == "other" for pred in preds),
+        "acc": (tp + tn) / len(pairs),
+    }
+
+
+def score_lines(lines: Sequence[str]) -> dict[str, float]:
+    """Return ``compute_metric`` of a subtask's answer file, with ``acc_plus`` and ``score`` (in points).
+
+    Two lines an image, each image, question, label and answer with tabs between; a line with another number of
+    tabs is passed over, and its image is none with both right.
+
+    Raises: RecordError for an odd number of lines or another label; ValueError without a readable line.
+    """
+    if len(lines) % 2:
+        raise RecordError(f"MME answer file has {len(lines)} lines; it takes two an image")
+    cells = [line.split("\t") for line in lines]
+    labels = [parts[2].lower() if len(parts) == _NUM_CELLS else None for parts in cells]
+    if unknown := set(labels) - {"yes", "no", None}:
+        raise RecordError(f"MME answer file has labels {sorted(map(str, unknown))}; they are Yes or No")
+    answers = [parse_pred_ans(parts[-1]) for parts in cells]
+    readable = [(label, answer) for label, answer in zip(labels, answers, strict=True) if label]
+    metrics = compute_metric([label for label, _ in readable], [answer for _, answer in readable])
+    is_right = [label == answer for label, answer in zip(labels, answers, strict=True)]
+    num_images = len(lines) // 2
+    metrics["acc_plus"] = sum(map(all, zip(is_right[::2], is_right[1::2], strict=True))) / num_images
+    return metrics | {"score": 100 * metrics["acc"] + 100 * metrics["acc_plus"]}
 
 
 def score_question(question: Question) -> ItemScore:

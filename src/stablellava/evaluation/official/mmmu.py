@@ -8,7 +8,7 @@ the order of the items: the official tool goes subject by subject in alphabetica
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from stablellava.core.score import ItemScore, TaskReport
 from stablellava.evaluation.official.aggregating import GroupedScore, report_means
@@ -41,6 +41,7 @@ DOMAINS = {
 }
 _DOMAIN_OF = {subject: domain for domain, subjects in DOMAINS.items() for subject in subjects}
 _MIN_WORDS_FOR_TEXT = 6
+_VERDICTS = {True: "Correct", False: "Wrong"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,26 @@ def parse_multi_choice_response(
 
 def eval_multi_choice(gold: str | Sequence[str], predicted: str) -> bool:
     """Return whether the letter is the right one, or one of them."""
-    return predicted == gold if isinstance(gold, str) else predicted in gold
+    return predicted in gold if isinstance(gold, (list, tuple)) else predicted == gold
+
+
+def evaluate(samples: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, float]] | dict[str, float]:
+    """Return "Correct" or "Wrong" by id, and the accuracy under "acc"; without samples the accuracy alone.
+
+    A sample holds ``id``, ``question_type``, ``answer`` and ``parsed_pred``.
+    """
+    if not samples:
+        return {"acc": 0}
+    verdicts = {sample["id"]: _VERDICTS[_is_right(sample)] for sample in samples}
+    return verdicts, {"acc": sum(map(_is_right, samples)) / len(samples)}
+
+
+def calculate_ins_level_acc(results: Mapping[str, Mapping[str, float]]) -> float:
+    """Return the mean of subjects' ``acc``, weighted by their ``num_example``; 0 without examples."""
+    num_examples = sum(result["num_example"] for result in results.values())
+    return (
+        sum(result["acc"] * result["num_example"] for result in results.values()) / num_examples if num_examples else 0
+    )
 
 
 def subject_of(question_id: str) -> str:
@@ -116,6 +136,11 @@ def _last_named(places: Mapping[str, int]) -> str | None:
     """Return the name that stands last; places below 0 are absent, and of equal ones the first name counts."""
     found = {name: place for name, place in places.items() if place >= 0}
     return max(found, key=lambda name: found[name]) if found else None
+
+
+def _is_right(sample: Mapping[str, Any]) -> bool:
+    compare = eval_multi_choice if sample["question_type"] == MULTIPLE_CHOICE else eval_open
+    return compare(sample["answer"], sample["parsed_pred"])
 
 
 def _score(question: Question, rng: random.Random) -> ItemScore:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +66,34 @@ def score_question(question: Question) -> ItemScore:
         parsed=parsed,
         why=UNPARSED if is_default else "",
     )
+
+
+def eval_pope(answers: Sequence[Mapping[str, str]], label_list: Sequence[str]) -> dict[str, float | None]:
+    """Return counts and figures of answers, each with a ``text``; whatever label is not "no" is a yes.
+
+    The longer of the two is cut, but for the yes ratio, as officially. None for what is undefined; without a
+    true positive F1 is 0.
+
+    Raises: ValueError without answers.
+    """
+    if not answers:
+        raise ValueError("POPE's figures need at least one answer")
+    predicted = [parse_answer(answer["text"]) == "yes" for answer in answers]
+    pairs = list(zip(predicted, (label != "no" for label in label_list), strict=False))
+    tp, fp, tn, fn = (pairs.count(pair) for pair in ((True, True), (True, False), (False, False), (False, True)))
+    precision = tp / (tp + fp) if tp + fp else None
+    recall = tp / (tp + fn) if tp + fn else None
+    return {
+        "TP": tp,
+        "FP": fp,
+        "TN": tn,
+        "FN": fn,
+        "accuracy": (tp + tn) / len(pairs) if pairs else None,
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * precision * recall / (precision + recall) if precision and recall else 0.0,
+        "yes_ratio": predicted.count(True) / len(predicted),
+    }
 
 
 def report_pope(name: str, questions: Sequence[Question]) -> tuple[TaskReport, ...]:

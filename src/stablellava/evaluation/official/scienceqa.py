@@ -49,9 +49,9 @@ def parse_answer(text: str) -> str:
     return named[0] if len(named) == 1 else FAILED
 
 
-def get_pred_idx(prediction: str, num_choices: int) -> int:
-    """Return the index of a letter among the choices, -1 if it is none of them."""
-    letters = OPTIONS[:num_choices]
+def get_pred_idx(prediction: str, choices: Sequence[object], options: Sequence[str] = OPTIONS) -> int:
+    """Return the index of a letter among as many options as there are choices, -1 if it is none of them."""
+    letters = list(options[: len(choices)])
     return letters.index(prediction) if prediction in letters else -1
 
 
@@ -62,7 +62,7 @@ def score_problem(problem: Problem) -> ItemScore:
     """
     _check(problem)
     parsed = FAILED if problem.text is None else parse_answer(problem.text)
-    place = get_pred_idx(parsed, problem.num_choices)
+    place = get_pred_idx(parsed, range(problem.num_choices))
     return ItemScore(
         item_id=problem.problem_id,
         value=float(place == problem.answer),
@@ -80,7 +80,7 @@ def score_problem_lmms(problem: Problem) -> ItemScore:
     text = (problem.text or "").strip()
     # A leading lower-case letter with a full stop is not read.
     letter = text[0] if text[:1].isupper() and text[1:2] == "." else text
-    place = get_pred_idx(letter.upper(), problem.num_choices)
+    place = get_pred_idx(letter.upper(), range(problem.num_choices))
     return ItemScore(
         item_id=problem.problem_id,
         value=float(place == problem.answer),

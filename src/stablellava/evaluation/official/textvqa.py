@@ -1,12 +1,15 @@
 """TextVQA."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import ItemScore
 from stablellava.evaluation.official.vqa import evalai_accuracy, normalize_evalai, normalize_vqa, vqa_accuracy
 
 _NUM_ANNOTATIONS = 10
+_OCR_FIRST = re.compile(r"Question: (.*?) Short answer:", re.DOTALL)
 
 
 def score_textvqa(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
@@ -25,6 +28,37 @@ def score_textvqa_vqa(item_id: str, text: str, annotations: Sequence[str]) -> It
     """
     _check(item_id, annotations)
     return ItemScore(item_id=item_id, value=vqa_accuracy(text, annotations), parsed=normalize_vqa(text))
+
+
+def eval_pred_list(pred_list: Sequence[Mapping[str, Any]]) -> float:
+    """Return the mean of TextVQA's own accuracy over entries with ``pred_answer`` and ``gt_answers``.
+
+    Raises: RecordError unless each entry has ten annotations; ValueError without entries.
+    """
+    if not pred_list:
+        raise ValueError("an accuracy needs at least one entry")
+    for number, entry in enumerate(pred_list):
+        _check(str(number), entry["gt_answers"])
+    return sum(evalai_accuracy(entry["pred_answer"], entry["gt_answers"]) for entry in pred_list) / len(pred_list)
+
+
+def prompt_processor(prompt: str) -> str:
+    """Return the question in one of LLaVA's prompts, in lower case: what its answers are joined to the file by.
+
+    Raises: RecordError for a prompt of another form.
+    """
+    lines = prompt.split("\n")
+    if prompt.startswith("OCR tokens: "):
+        if match := _OCR_FIRST.search(prompt):
+            return match[1].lower()
+    elif "Reference OCR token: " in prompt and len(lines) == 3:
+        return lines[prompt.startswith("Reference OCR token:")].lower()
+    elif len(lines) == 2:
+        return lines[0].lower()
+    raise RecordError(
+        f"TextVQA prompt {prompt[:80]!r} is none of LLaVA's; they are question and instruction, "
+        "with a line of OCR tokens before or between"
+    )
 
 
 def _check(item_id: str, annotations: Sequence[str]) -> None:

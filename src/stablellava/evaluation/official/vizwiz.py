@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from stablellava.core.score import ItemScore
-from stablellava.evaluation.official.vqa import evalai_accuracy, normalize_evalai, normalize_vqa, vqa_accuracy
+from stablellava.evaluation.official.vqa import (
+    evalai_accuracy,
+    leave_one_out,
+    normalize_evalai,
+    normalize_vqa,
+    vqa_accuracy,
+)
 
 
 def score_vizwiz(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
@@ -14,6 +20,14 @@ def score_vizwiz(item_id: str, text: str, annotations: Sequence[str]) -> ItemSco
 def score_vizwiz_evalai(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
     """Return the accuracy with both sides always normalised, as LLaVA submits and lmms-eval scores."""
     return ItemScore(item_id=item_id, value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
+
+
+def vizwiz_accuracy(answer: str, annotations: Sequence[str]) -> float:
+    """Return the accuracy of VizWiz's own API: the answer is always normalised, the annotations never.
+
+    Raises: ValueError without annotations.
+    """
+    return leave_one_out(normalize_vqa(answer), annotations)
 
 
 def submission_answer(text: str) -> str:

@@ -29,6 +29,7 @@ _PERIOD = re.compile(r"\.(?!\d)")
 # re.UNICODE stands where re.sub takes the count, and its value is 32.
 _MAX_PERIODS = 32
 _DIGITS_WITH_COMMA = re.compile(r"\d,\d")
+_DIGITS_WITH_COMMAS = re.compile(r"\d,+\d")
 
 _CONTRACTED = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
@@ -61,12 +62,12 @@ def process_punctuation(text: str) -> str:
 
     A comma between digits anywhere has all punctuation dropped instead of replaced.
     """
-    drop_all = _DIGITS_WITH_COMMA.search(text) is not None
-    result = text
-    for char in _PUNCTUATION:
-        touches_space = char + " " in text or " " + char in text
-        result = result.replace(char, "" if touches_space or drop_all else " ")
-    return _PERIOD.sub("", result, count=_MAX_PERIODS)
+    return _strip_punctuation(text, drop_all=_DIGITS_WITH_COMMA.search(text) is not None)
+
+
+def process_punctuation_evalai(text: str) -> str:
+    """Do as ``process_punctuation``; several commas between digits have all punctuation dropped, too."""
+    return _strip_punctuation(text, drop_all=_DIGITS_WITH_COMMAS.search(text) is not None)
 
 
 def process_digit_article(text: str) -> str:
@@ -82,8 +83,12 @@ def normalize_vqa(text: str) -> str:
 
 def normalize_evalai(text: str) -> str:
     """Return the answer as EvalAI, m4c and LLaVA compare and submit it."""
-    plain = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
-    return process_digit_article(process_punctuation(_unfold(plain)))
+    return process_digit_article(process_punctuation_evalai(_unfold(word_tokenize(text))))
+
+
+def word_tokenize(text: str) -> str:
+    """Return the text in lower case without commas and question marks, a space before each "'s"."""
+    return text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
 
 
 def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
@@ -96,7 +101,7 @@ def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
     if len(set(expected)) > 1:
         given = process_digit_article(process_punctuation(given))
         expected = [process_digit_article(process_punctuation(text)) for text in expected]
-    return _leave_one_out(given, expected)
+    return leave_one_out(given, expected)
 
 
 def evalai_accuracy(answer: str, annotations: Sequence[str]) -> float:
@@ -104,16 +109,34 @@ def evalai_accuracy(answer: str, annotations: Sequence[str]) -> float:
 
     Raises: ValueError without annotations.
     """
-    return _leave_one_out(normalize_evalai(answer), [normalize_evalai(text) for text in annotations])
+    return leave_one_out(normalize_evalai(answer), [normalize_evalai(text) for text in annotations])
 
 
-def _unfold(text: str) -> str:
-    return text.replace("\n", " ").replace("\t", " ").strip()
+def compute_answer_scores(raw_answers: Sequence[str]) -> dict[str, float]:
+    """Return what each of the annotators' normalised answers would score by ``evalai_accuracy``."""
+    answers = [normalize_evalai(text) for text in raw_answers]
+    return {answer: leave_one_out(answer, answers) for answer in answers}
 
 
-def _leave_one_out(answer: str, annotations: Sequence[str]) -> float:
+def leave_one_out(answer: str, annotations: Sequence[str]) -> float:
+    """Return the mean over annotators of a third per match among the others, at most 1; texts are compared as given.
+
+    Raises: ValueError without annotations.
+    """
     if not annotations:
         raise ValueError("VQA accuracy needs annotators' answers, got none")
     num_matches = sum(text == answer for text in annotations)
     shares = [min(1.0, (num_matches - (text == answer)) / 3) for text in annotations]
     return sum(shares) / len(shares)
+
+
+def _strip_punctuation(text: str, *, drop_all: bool) -> str:
+    result = text
+    for char in _PUNCTUATION:
+        touches_space = char + " " in text or " " + char in text
+        result = result.replace(char, "" if touches_space or drop_all else " ")
+    return _PERIOD.sub("", result, count=_MAX_PERIODS)
+
+
+def _unfold(text: str) -> str:
+    return text.replace("\n", " ").replace("\t", " ").strip()

@@ -18,6 +18,13 @@ from stablellava.evaluation.official.mmvet import Grade
         ("1.1", None),
         ("-0.1", None),
         ("0.5,", None),
+        ("0.5.", None),
+        ("0.5\n\n1.0", None),
+        ("-0.0", 0.0),
+        ("1e-1", 0.1),
+        ("\t0.5", 0.5),
+        ("1.0000001", None),
+        ("NaN", None),
         ("score: 0.5", None),
         ("nan", None),
         ("inf", None),
@@ -110,8 +117,29 @@ def test_llavabench_reads_two_numbers_on_the_first_line(review: str, pair: tuple
     assert llavabench.parse_score(review) == pair
 
 
+@pytest.mark.parametrize(
+    ("review", "official", "ours"),
+    [
+        ("8 9", [8.0, 9.0], (8.0, 9.0)),
+        ("8, 9", [-1.0, -1.0], None),
+        ("", [-1.0, -1.0], None),
+        ("-1 -1", [-1.0, -1.0], None),
+        ("-1 9", [-1.0, 9.0], (-1.0, 9.0)),
+        ("8 inf", [8.0, float("inf")], None),
+        ("1_0 9e0", [10.0, 9.0], (10.0, 9.0)),
+        ("8 ", [-1.0, -1.0], None),
+    ],
+)
+def test_llavabench_has_a_failed_review_as_minus_ones_only_for_who_asks_for_the_official_pair(
+    review: str, official: list[float], ours: tuple[float, float] | None
+) -> None:
+    assert llavabench.parse_pair(review) == official
+    assert llavabench.parse_score(review) == ours
+
+
 def test_llavabench_relative_score_rounds_as_the_official_summary() -> None:
     assert llavabench.relative_score([(9.0, 6.0), (8.0, 7.0), (8.0, 5.0)]) == 72.0
+    assert llavabench.relative_score([[8.0, 6.0], [-1, -1]]) == 71.4
     with pytest.raises(ValueError, match="at least one pair"):
         llavabench.relative_score([])
     with pytest.raises(ValueError, match="mean score is 0"):

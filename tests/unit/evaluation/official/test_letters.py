@@ -2,7 +2,7 @@ import pytest
 
 from stablellava.core.errors import RecordError
 from stablellava.evaluation.official import scienceqa, seedbench
-from stablellava.evaluation.official.ai2d import extract_letter, score_ai2d, score_ai2d_rules
+from stablellava.evaluation.official.ai2d import exact_match, extract_letter, score_ai2d, score_ai2d_rules
 from stablellava.evaluation.scoring import UNPARSED
 
 OPTIONS = {"A": "egg", "B": "larva", "C": "pupa", "D": "adult"}
@@ -28,8 +28,26 @@ def test_ai2d_is_an_exact_match_of_the_letter_or_a_match_by_rules(text: str, har
     assert score_ai2d_rules("1", text, "B", OPTIONS).value == rules
 
 
+@pytest.mark.parametrize(
+    ("prediction", "reference", "is_match"),
+    [
+        ("b!", "B", True),
+        ("B", "B ", False),
+        ("\u201cB\u201d", "B", False),
+        ("B\0", "B", True),
+        ("\u0130", "i\u0307", False),
+        ("", "...", True),
+    ],
+)
+def test_ai2d_matches_ignore_case_and_ascii_punctuation_as_in_numpy_arrays(
+    prediction: str, reference: str, is_match: bool
+) -> None:
+    assert exact_match(prediction, reference) is is_match
+
+
 def test_ai2d_says_what_it_could_not_read() -> None:
     assert extract_letter("B. larva") == "B"
+    assert [extract_letter(text) for text in ("\nC.", "c.", "BC.", "A .", "")] == ["C", "c.", "BC.", "A .", ""]
     assert score_ai2d("1", "larva", "B", OPTIONS).why == UNPARSED
     assert (score_ai2d("1", "c)", "B", OPTIONS).parsed, score_ai2d("1", "c)", "B", OPTIONS).why) == ("C", "")
     assert score_ai2d_rules("1", "hm", "B", OPTIONS).why == UNPARSED
@@ -97,11 +115,25 @@ def test_seedbench_reports_types_without_a_right_answer_and_missing_answers() ->
         ("The answer is A. The answer is B.", "FAILED"),
         ("the answer is B.", "FAILED"),
         ("A. The answer is B.", "A"),
+        ("The answer is AB.", "A"),
+        ("The answer is F.", "F"),
+        ("The answer is  B.", "FAILED"),
+        ("The answer is (B).", "FAILED"),
+        ("The answer is B. The answer is B.", "FAILED"),
+        ("The answer is B.The answer is b.", "B"),
+        ("AB. x", "FAILED"),
+        ("B.\u00a0x", "FAILED"),
         ("", "FAILED"),
     ],
 )
 def test_scienceqa_is_read_as_llava_reads_it(text: str, llava: str) -> None:
     assert scienceqa.parse_answer(text) == llava
+
+
+def test_scienceqa_letters_are_indexes_among_the_choices() -> None:
+    options = ["A", "B", "C", "D", "E"]
+    found = [scienceqa.get_pred_idx(letter, ["x", "y"], options) for letter in ("B", "C", "", "FAILED", "b")]
+    assert found == [1, -1, -1, -1, -1]
 
 
 def _problem(text: str | None, **more: object) -> scienceqa.Problem:

@@ -9,6 +9,9 @@ from stablellava.evaluation.official.mmbench import (
     Pass,
     build_choices,
     can_infer,
+    can_infer_option,
+    can_infer_text,
+    prefetch_answer,
     report_mmbench,
     score_circular,
     score_vanilla,
@@ -57,8 +60,56 @@ def test_answers_are_matched_by_letter_then_phrase_then_text(answer: str, letter
 
 def test_only_options_that_exist_are_found() -> None:
     assert can_infer("the answer is D", {"A": "yes", "B": "no"}) is False
-    assert build_choices({"A": "x", "B": math.nan, "C": "nan", "D": None, "index": 3}) == {"A": "x"}
+    assert build_choices({"A": "x", "B": math.nan, "C": "nan", "D": None, "index": 3}) == {"A": "x", "C": "nan"}
     assert can_infer(2, {"A": 2, "B": 3}) == "A"
+
+
+def test_a_row_is_matched_with_its_own_options() -> None:
+    row = {"A": "cat", "B": "dog", "C": math.nan, "prediction": "C"}
+    assert prefetch_answer(row) is False
+    assert prefetch_answer({**row, "prediction": "A dog"}) == "A"
+    assert prefetch_answer({**row, "A": 3, "prediction": 3.0}) == "A"
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "letter"),
+    [
+        ("anything", {"A": ""}, False),
+        ("", {"A": "", "B": "x"}, "A"),
+        ("a black cat", {"A": "cat", "B": "black cat", "C": "dog"}, False),
+        ("cat", {"A": "cat", "B": "cat"}, False),
+        ("NONE", {"A": "None", "B": "all"}, "A"),
+        ("\u0130stanbul", {"A": "i\u0307stanbul", "B": "Rome"}, "A"),
+    ],
+)
+def test_an_option_is_found_by_its_text_alone_only_if_no_other_is(
+    answer: str, options: dict[str, str], letter: str | bool
+) -> None:
+    assert can_infer_text(answer, options) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B x x x", "B"),
+        ("B x x x x", False),
+        ("B B x x x x", False),
+        ("B x x x B", False),
+        ("A is what I say: the an\u017fwer is B", "B"),
+        ("A and B: the an\u017fwer is b", "B"),
+        ("answer is E", "E"),
+        ("The answer is E, as I said at first", False),
+        ("A\u00a0and\u2003B", False),
+        ("A-B", False),
+        ('"B"', False),
+        ("B?", False),
+        ("Z or B", "B"),
+    ],
+)
+def test_only_the_first_mention_of_a_letter_counts_and_only_among_the_last_four_words(
+    answer: str, letter: str | bool
+) -> None:
+    assert can_infer_option(answer, "ABCDE") == letter
 
 
 def _row(index: int, text: str | None, answer: str = "A", **more: Any) -> Pass:

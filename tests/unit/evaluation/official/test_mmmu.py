@@ -5,7 +5,9 @@ import pytest
 from stablellava.evaluation.official.mmmu import (
     DOMAINS,
     Question,
+    calculate_ins_level_acc,
     eval_multi_choice,
+    evaluate,
     match_multi_choice_response,
     parse_multi_choice_response,
     report_mmmu,
@@ -43,6 +45,20 @@ TEXTS = {"A": "red", "B": "red apple", "C": "blue", "D": "green"}
         ("first blue and then green it is", "D"),
         ("I think it is a red apple", "A"),
         ("A cat sits on a mat", "A"),
+        (".B", "B"),
+        ("B'.", "B"),
+        (".,B", None),
+        ("A.B", None),
+        ("(B", None),
+        ("A (B)", "B"),
+        ("A B C", "C"),
+        ("A  B", "B"),
+        ("A\tB", None),
+        ("**B**", None),
+        ("B,", "B"),
+        ("A, B", "B"),
+        ("one two three four five", None),
+        ("my answer to it is: GREENISH", "D"),
         ("I see A cat on a mat", "A"),
     ],
 )
@@ -122,6 +138,24 @@ def test_open_answers_are_right_by_containment_or_equal_number(
 
 def test_a_multiple_choice_gold_may_be_a_list() -> None:
     assert eval_multi_choice(["A", "B"], "B") and not eval_multi_choice("AB", "B")
+    assert not eval_multi_choice(None, "B") and not eval_multi_choice([], "B")
+
+
+def test_parsed_samples_are_judged_by_id() -> None:
+    samples = [
+        {"id": "validation_Math_1", "question_type": "multiple-choice", "answer": "B", "parsed_pred": "B"},
+        {"id": "validation_Math_2", "question_type": "open", "answer": ["5", "five"], "parsed_pred": ["six", 5.0]},
+        {"id": "validation_Math_3", "question_type": "short-answer", "answer": "cat", "parsed_pred": ["ca", "a cot"]},
+    ]
+    verdicts = {"validation_Math_1": "Correct", "validation_Math_2": "Correct", "validation_Math_3": "Wrong"}
+    assert evaluate(samples) == (verdicts, {"acc": 2 / 3})
+    assert evaluate([]) == {"acc": 0}
+
+
+def test_subjects_are_weighted_by_their_number_of_examples() -> None:
+    subjects = {"Art": {"acc": 0.5, "num_example": 30}, "Math": {"acc": 0.2, "num_example": 10}}
+    assert calculate_ins_level_acc(subjects) == pytest.approx(0.425)
+    assert calculate_ins_level_acc({}) == calculate_ins_level_acc({"Art": {"acc": 0.5, "num_example": 0}}) == 0
 
 
 def test_there_are_thirty_subjects_in_six_domains() -> None:

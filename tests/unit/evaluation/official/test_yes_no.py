@@ -22,6 +22,14 @@ from stablellava.evaluation.scoring import UNPARSED
         ("a no", "no"),
         ("", "other"),
         ("eyes", "yes"),
+        ("yno", "no"),
+        ("noye", "no"),
+        ("...no", "other"),
+        ("(no)", "no"),
+        ('"No"', "no"),
+        ("**yes", "other"),
+        ("*yes*", "yes"),
+        ("N\u00f3", "other"),
         ("The answer is yes", "other"),
     ],
 )
@@ -50,6 +58,30 @@ def test_mme_adds_accuracy_over_questions_and_over_images() -> None:
     assert score.ci_low is not None and score.ci_high is not None and 0 <= score.ci_low < score.ci_high <= 200
     assert (score.num_items, score.num_unparsed) == (6, 2)
     assert set(reports) == {"mme/count/acc", "mme/count/acc+", "mme/count/score"}
+
+
+def test_mme_metrics_count_other_answers_in_the_accuracy_alone() -> None:
+    metrics = mme.compute_metric(["yes", "yes", "no", "no", "yes"], ["yes", "no", "no", "yes", "other"])
+    assert metrics == {
+        "TP": 1, "FN": 1, "TN": 1, "FP": 1, "precision": 0.5, "recall": 0.5, "other_num": 1, "acc": pytest.approx(0.4),
+    }  # fmt: skip
+    nothing = mme.compute_metric(["no"], ["other"])
+    assert (nothing["precision"], nothing["recall"], nothing["acc"]) == (0.0, 0.0, 0.0)
+    for labels, answers in ((["yes"], []), ([], [])):
+        with pytest.raises(ValueError, match="a label for each answer"):
+            mme.compute_metric(labels, answers)
+
+
+def test_mme_scores_the_lines_of_an_answer_file() -> None:
+    lines = ["1.jpg\tq\tYes\tYes, it is\n", "1.jpg\tq\tNo\tno\n", "2.jpg\tq\tYes\thm\n", "2.jpg\tq\tNo\tNone\n"]
+    scores = mme.score_lines(lines)
+    assert (scores["acc"], scores["acc_plus"], scores["score"], scores["other_num"]) == (0.75, 0.5, 125.0, 1)
+    torn = mme.score_lines([*lines[:3], "2.jpg\tq\tNo\tno\tno\n"])
+    assert (torn["acc"], torn["acc_plus"]) == (pytest.approx(2 / 3), 0.5)
+    with pytest.raises(RecordError, match="3 lines"):
+        mme.score_lines(lines[:3])
+    with pytest.raises(RecordError, match="'maybe'"):
+        mme.score_lines(["1.jpg\tq\tMaybe\tYes", lines[1]])
 
 
 def test_mme_totals_are_sums_over_all_their_subtasks() -> None:
@@ -125,6 +157,16 @@ def test_mme_refuses_odd_pairs_and_other_answers() -> None:
         ("no\nreally", "yes", UNPARSED),
         ("", "yes", UNPARSED),
         ("n,o", "no", ""),
+        (".no", "yes", UNPARSED),
+        ("No.", "no", ""),
+        ("no\t", "yes", UNPARSED),
+        ("Yes, not", "no", ""),
+        ("nothing", "yes", UNPARSED),
+        ("cannot", "yes", UNPARSED),
+        ("isn't", "yes", UNPARSED),
+        ("  no", "no", ""),
+        ("no;", "yes", UNPARSED),
+        ("'no'", "yes", UNPARSED),
         ("maybe", "yes", UNPARSED),
     ],
 )
@@ -154,6 +196,19 @@ def test_pope_reports_the_five_figures_per_split_and_both_headlines() -> None:
     f1 = reports["pope/random/f1"]
     assert f1.ci_low is not None and f1.ci_high is not None and f1.ci_low < 2 / 3 < f1.ci_high
     assert (f1.num_items, f1.num_unscored) == (9, 1)
+
+
+def test_pope_counts_any_label_but_no_as_yes() -> None:
+    texts = ["yes", "no", "Yes", "Not", "there is not"]
+    figures = pope.eval_pope([{"text": text} for text in texts], ["yes", "no", "no", "No", "yes"])
+    assert figures == {
+        "TP": 2, "FP": 1, "TN": 1, "FN": 1, "accuracy": 0.6, "precision": pytest.approx(2 / 3),
+        "recall": pytest.approx(2 / 3), "f1": pytest.approx(2 / 3), "yes_ratio": 0.6,
+    }  # fmt: skip
+    nothing = pope.eval_pope([{"text": "no"}], ["no"])
+    assert (nothing["precision"], nothing["recall"], nothing["f1"]) == (None, None, 0.0)
+    with pytest.raises(ValueError, match="at least one answer"):
+        pope.eval_pope([], [])
 
 
 def test_pope_without_a_yes_has_no_precision_and_an_f1_of_zero() -> None:
