@@ -1,5 +1,6 @@
 """What a task is made of, and what it asks of models and judges."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from stablellava.evaluation.benchmarks.rows import Row
 SHORT_ANSWER = "Answer the question using a single word or phrase."
 LETTER_ANSWER = "Answer with the option's letter from the given choices directly."
 """LLaVA-1.5's two endings; a free-form question has none."""
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+"""A Chinese character."""
 
 JudgeKind = Literal["mmvet", "llavabench", "mmbench", "capability"]
 """Correctness from 0 to 1; two scores beside the reference; the option an answer means; 0 to 5."""

@@ -5,7 +5,6 @@ MMBench-CN is a task of its own, since LLaVA asks it with a Chinese instruction 
 Departs: where the file holds first passes only, the others are made here, shifted to the right by one each.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ from functools import partial
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
 from stablellava.evaluation.benchmarks.base import (
+    CHINESE,
     LETTER_ANSWER,
     Answered,
     Arranged,
@@ -52,7 +52,6 @@ _L3_OF_L2 = {
 }
 _L2_OF_L3 = {category: level for level, categories in _L3_OF_L2.items() for category in categories.split()}
 _VANILLA = "llava-vanilla"
-_CHINESE = re.compile("[\u4e00-\u9fff]")
 CHINESE_LETTER_ANSWER = "\u8bf7\u76f4\u63a5\u56de\u7b54\u9009\u9879\u5b57\u6bcd\u3002"
 """LLaVA's instruction for MMBench-CN (model_vqa_mmbench.py, --lang cn)."""
 _LMMS_CHINESE = (
@@ -67,7 +66,7 @@ def _open_rows(source: Source, *, is_chinese: bool) -> Iterator[Row]:
     Raises: RecordError for a file in the other language, which this task would ask in the wrong words.
     """
     rows = list(read_tsv(source.path))
-    num_chinese = sum(bool(_CHINESE.search(row.optional("question"))) for row in rows)
+    num_chinese = sum(bool(CHINESE.search(row.optional("question"))) for row in rows)
     if rows and (2 * num_chinese > len(rows)) != is_chinese:
         other = "mmbench" if is_chinese else "mmbench-cn"
         raise RecordError(f"{source.path}: {num_chinese} of {len(rows)} questions are Chinese; take --task {other}")

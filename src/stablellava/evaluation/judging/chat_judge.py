@@ -13,7 +13,6 @@ from stablellava.core.score import Judgement
 from stablellava.evaluation.benchmarks.base import JudgeRequest
 from stablellava.evaluation.judging.protocols import PROTOCOLS, JudgeProtocol
 
-_MAX_TEMPERATURE = 2.0
 _NUM_SHOWN = 60
 _SEED_LIMIT = 1 << 31
 """Servers take signed 32-bit seeds."""
@@ -60,7 +59,7 @@ class ChatJudge:
     async def _judge_one(self, request: JudgeRequest) -> Judgement:
         protocol = PROTOCOLS[request.kind]
         judgement = Judgement(request_id=request.request_id, text=None, run=request.run, is_swapped=request.is_swapped)
-        for attempt in range(protocol.max_tries):
+        for attempt in range(len(protocol.temperatures)):
             reply = await self._chat.ask(self._request(request, protocol, attempt))
             if isinstance(reply, ChatFailure):
                 why = ": ".join(filter(None, (reply.reason, reply.detail)))
@@ -69,16 +68,16 @@ class ChatJudge:
             if protocol.is_readable(reply.text, request):
                 return judgement
         shown = (judgement.text or "").strip()[:_NUM_SHOWN]
-        why = f"no grade in {protocol.max_tries} of the judge's replies, last {shown!r}"
+        why = f"no grade in {len(protocol.temperatures)} of the judge's replies, last {shown!r}"
         return judgement.model_copy(update={"why": why})
 
     def _request(self, request: JudgeRequest, protocol: JudgeProtocol, attempt: int) -> ChatRequest:
         *before, last = protocol.phrase(request)
-        asked = ChatMessage(role=last.role, text=last.text + protocol.retry_suffix * attempt)
+        asked = ChatMessage(role=last.role, text=last.text + (protocol.retry_suffix if attempt else ""))
         return ChatRequest(
             request_id=f"{request.request_id} run {request.run}",
             messages=(*before, asked),
-            temperature=min(protocol.temperature + attempt * protocol.temperature_step, _MAX_TEMPERATURE),
+            temperature=protocol.temperatures[attempt],
             max_tokens=self._max_tokens or protocol.max_tokens,
             # Runs of one request differ in nothing else.
             seed=seed_from("judge", request.kind, request.run, attempt) % _SEED_LIMIT,
@@ -122,9 +121,8 @@ def _describe_protocols() -> list[object]:
             kind,
             [message.text for message in PROTOCOLS[kind].phrase(request)],
             PROTOCOLS[kind].max_tokens,
-            PROTOCOLS[kind].temperature,
-            PROTOCOLS[kind].max_tries,
-            PROTOCOLS[kind].temperature_step,
+            PROTOCOLS[kind].temperatures,
+            PROTOCOLS[kind].retry_suffix,
         ]
         for kind, request in zip(PROTOCOLS, _CLEAR_CASES, strict=True)
     ]

@@ -1,21 +1,26 @@
-"""How each kind of judging is phrased, called and read, after the benchmarks' own tools.
+"""How each kind of judging is phrased, called and read: in the words of the benchmarks' own tools.
 
 MM-Vet: github.com/yuweihao/MM-Vet mm-vet_evaluator.py. LLaVA-Bench: github.com/haotian-liu/LLaVA
-eval_gpt_review_bench.py. MMBench: github.com/open-compass/VLMEvalKit multiple_choice.py.
+eval_gpt_review_bench.py. MMBench: github.com/open-compass/VLMEvalKit multiple_choice.py. The words are in
+official_prompts.yaml; those for capabilities are ours.
 
-Departs: instructions and worked examples are our own words in the official structure. Where the official tools
-score a reply that cannot be read (0 in MM-Vet, -1 twice in LLaVA-Bench) or draw a letter (MMBench), there is no score.
+Departs: where the official tools score a reply that cannot be read (0 in MM-Vet, -1 twice in LLaVA-Bench) or draw a
+letter (MMBench), there is no score; such a reply is asked for again in LLaVA-Bench too, and hotter in MMBench.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from types import MappingProxyType
 
+import yaml
+
 from stablellava.core.chat import ChatMessage
-from stablellava.evaluation.benchmarks.base import JudgeKind, JudgeRequest, format_options
+from stablellava.evaluation.benchmarks.base import CHINESE, JudgeKind, JudgeRequest, format_options
 from stablellava.evaluation.benchmarks.capability_suites import parse_grade
 from stablellava.evaluation.official import llavabench, mmvet
-from stablellava.evaluation.official.mmbench import NO_OPTION, can_infer
+from stablellava.evaluation.official.mmbench import can_infer
 
 Messages = tuple[ChatMessage, ...]
 
@@ -28,53 +33,29 @@ class JudgeProtocol:
     is_readable: Callable[[str, JudgeRequest], bool]
     """Whether a reply holds what is looked for, by the rule that scores it."""
     max_tokens: int
-    temperature: float = 0.0
-    max_tries: int = 3
-    """Replies that cannot be read are asked for again, so often in all."""
-    temperature_step: float = 0.5
-    """Added for every try after the first: a judge that is asked the same way says the same."""
+    temperatures: tuple[float, ...] = (0.0, 0.5, 1.0)
+    """Of every try: replies that cannot be read are asked for again, and a judge asked the same way says the same."""
     retry_suffix: str = ""
-    """What every further try adds to the last message, once more each time."""
+    """What every try after the first has at its end."""
 
 
-_MMVET_TABLE = """\
-Score how correct a model's prediction is, given the ground truth. Where parts of the ground truth are joined by \
-<AND>, a prediction is fully correct only with all of them; where they are joined by <OR>, any one of them is enough. \
-Scores go from 0.0 (all wrong) over 0.1, 0.2 and so on to 1.0 (all right). Fill in the last cell of the table and \
-write nothing else.
-
-Question | Ground truth | Prediction | Correctness
---- | --- | --- | ---
-Which values solve the equation? | -2 <AND> -7 | x = 4 | 0.0
-Which values solve the equation? | -2 <AND> -7 | x = -2 | 0.5
-Which values solve the equation? | -2 <AND> -7 | x = -2 or x = 7 | 0.5
-Which values solve the equation? | -2 <AND> -7 | x = -2 or 7, but only -7 with the sign turned around | 0.5
-Which values solve the equation? | -2 <AND> -7 | The solutions are -7 and -2. | 1.0
-What is the joke of this picture? | It praises a neat desk in the words of a travel guide, while the photo shows \
-heaps of paper and old cups that nobody would want to visit. | The picture jokes about how people see their own \
-desks. The words call it a quiet place, and the photo shows a desk. | 0.4
-What is the joke of this picture? | It praises a neat desk in the words of a travel guide, while the photo shows \
-heaps of paper and old cups that nobody would want to visit. | The text speaks of a tidy desk as a guide book speaks \
-of a resort. It is funny because the photo below shows the contrary: piles of paper and dirty cups, a place to stay \
-away from. | 1.0
-"""
+@cache
+def load_official_prompts() -> Mapping[str, str]:
+    """Return the benchmarks' own prompts by name."""
+    text = files("stablellava.evaluation.judging").joinpath("official_prompts.yaml").read_text(encoding="utf-8")
+    return MappingProxyType(yaml.safe_load(text))
 
 
 def _phrase_mmvet(request: JudgeRequest) -> Messages:
     query = mmvet.format_query(request.question, request.reference, request.prediction)
-    return (ChatMessage(role="user", text=_MMVET_TABLE + query),)
+    return (ChatMessage(role="user", text=load_official_prompts()["mmvet"] + query),)
 
 
 _REVIEWER = "You are a helpful and precise assistant for checking the quality of the answer."
-_REVIEW_RULE = """\
-Two AI assistants have answered the question above about an image, which you know by its description in the context. \
-Judge both answers by how helpful, relevant, accurate and detailed they are. Give each assistant one score from 1 to \
-10; a higher score means a better answer overall. The first line of your reply holds nothing but the two scores, that \
-of Assistant 1 and that of Assistant 2, with a space between them. From the second line on, explain your scores. Let \
-neither the order of the answers nor their length sway you."""
 
 
 def _phrase_llavabench(request: JudgeRequest) -> Messages:
+    rule = load_official_prompts()["llavabench"]
     first, second = request.reference, request.prediction
     if request.is_swapped:
         first, second = second, first
@@ -82,48 +63,16 @@ def _phrase_llavabench(request: JudgeRequest) -> Messages:
         f"[Context]\n{request.context}\n\n[Question]\n{request.question}\n\n"
         f"[Assistant 1]\n{first}\n\n[End of Assistant 1]\n\n"
         f"[Assistant 2]\n{second}\n\n[End of Assistant 2]\n\n"
-        f"[System]\n{_REVIEW_RULE}\n\n"
+        f"[System]\n{rule}\n\n"
     )
     return ChatMessage(role="system", text=_REVIEWER), ChatMessage(role="user", text=text)
 
 
-_EXTRACTION = """\
-Match an answer to one of the options of a multiple-choice question. Reply with a single capital letter: that of the \
-option whose meaning is closest to the answer's, or {none} if the answer means none of them or several.
-
-Example 1:
-Question: Which object lies on the table?
-Options:
-A. a teddy bear
-B. a rabbit
-C. a cat
-D. a dog
-Answer: It looks like a small bear made of cloth
-Your reply: A
-
-Example 2:
-Question: Which object lies on the table?
-Options:
-A. a teddy bear
-B. a rabbit
-C. a cat
-D. a dog
-Answer: a spider
-Your reply: {none}
-
-Now this one:
-Question: {question}
-Options:
-{options}
-Answer: {prediction}
-Your reply: """
-
-
 def _phrase_mmbench(request: JudgeRequest) -> Messages:
-    text = _EXTRACTION.format(
-        none=NO_OPTION,
+    name = "mmbench_cn" if CHINESE.search(request.question) else "mmbench"
+    text = load_official_prompts()[name].format(
         question=request.question,
-        options=format_options(request.options),
+        options=f"There are several options: \n{format_options(request.options)}\n",
         prediction=request.prediction,
     )
     return (ChatMessage(role="user", text=text),)
@@ -156,14 +105,14 @@ PROTOCOLS: Mapping[JudgeKind, JudgeProtocol] = MappingProxyType(
             phrase=_phrase_mmvet,
             is_readable=lambda text, request: mmvet.parse_score(text) is not None,
             max_tokens=3,
-            max_tries=5,
+            temperatures=(0.0, 0.0, 0.5, 1.0, 1.5),
             retry_suffix=mmvet.RETRY_SUFFIX,
         ),
         "llavabench": JudgeProtocol(
             phrase=_phrase_llavabench,
             is_readable=lambda text, request: llavabench.parse_score(text) is not None,
             max_tokens=1024,
-            temperature=0.2,
+            temperatures=(0.2, 0.7, 1.2),
         ),
         "mmbench": JudgeProtocol(
             phrase=_phrase_mmbench,

@@ -8,8 +8,10 @@ from stablellava.core.chat import ChatFailure, ChatRequest
 from stablellava.core.errors import BackendFailed
 from stablellava.evaluation.benchmarks.base import Judge, JudgeKind, JudgeRequest
 from stablellava.evaluation.judging.chat_judge import ChatJudge, check_judge
+from stablellava.evaluation.judging.protocols import load_official_prompts
 from stablellava.evaluation.official.mmvet import RETRY_SUFFIX
 
+ASKED = {"question": "", "options": "", "prediction": ""}
 Script = Callable[[ChatRequest], str | ChatFailure]
 Opener = Callable[[Script], tuple[ChatJudge, list[ChatRequest]]]
 
@@ -60,9 +62,10 @@ def test_mm_vet_ends_with_the_row_to_be_completed_after_five_and_two_worked_rows
 
 
 def test_an_unreadable_mm_vet_reply_is_asked_again_hotter_and_with_the_official_suffix(judge_with: Opener) -> None:
-    judge, seen = judge_with(lambda request: "0.7" if request.messages[0].text.count(RETRY_SUFFIX) == 2 else "Well")
+    judge, seen = judge_with(lambda request: "0.7" if request.temperature == 1.5 else "Well")
     assert judge.judge([ask_for("mmvet")])[0].text == "0.7"
-    assert [request.temperature for request in seen] == [0.0, 0.5, 1.0]
+    assert [request.temperature for request in seen] == [0.0, 0.0, 0.5, 1.0, 1.5]
+    assert [request.messages[0].text.count(RETRY_SUFFIX) for request in seen] == [0, 1, 1, 1, 1]
 
 
 def test_what_stays_unreadable_is_told_and_never_becomes_a_number(judge_with: Opener) -> None:
@@ -101,7 +104,29 @@ def test_mmbench_extraction_lists_the_options_and_takes_three_tries(judge_with: 
     options = {"A": "a car", "B": "a hat"}
     assert judge.judge([ask_for("mmbench", options=options)])[0].text == "B"
     assert len(seen) == 3
-    assert "A. a car\nB. a hat\nAnswer: The car." in seen[0].messages[0].text
+    assert (
+        seen[0]
+        .messages[0]
+        .text.endswith(
+            "Example 3: \nQuestion: What is red??\nOptions: There are several options: \nA. a car\nB. a hat\n\n"
+            "Answer: The car.\nYour output: "
+        )
+    )
+
+
+def test_a_chinese_question_is_matched_in_chinese(judge_with: Opener) -> None:
+    judge, seen = judge_with(lambda request: "B")
+    judge.judge([ask_for("mmbench", question="\u8fd9\u662f\u4ec0\u4e48", options={"A": "a", "B": "b"})])
+    assert "Example" not in seen[0].messages[0].text
+    assert "\n\u7b54\u6848: The car.\n" in seen[0].messages[0].text
+
+
+def test_official_words_are_as_long_as_the_tools_send_them() -> None:
+    prompts = load_official_prompts()
+    assert {name: len(text.format(**ASKED)) for name, text in prompts.items()} == {
+        "mmvet": 2291, "llavabench": 872, "mmbench": 758, "mmbench_cn": 292,
+    }  # fmt: skip
+    assert prompts["mmvet"].endswith(" | 1.0\n\n")
 
 
 def test_runs_differ_in_their_seed_and_equal_requests_are_judged_once(judge_with: Opener) -> None:
