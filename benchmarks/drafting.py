@@ -75,8 +75,8 @@ def chat_options(base_url: str, in_flight: int) -> list[str]:
     ]  # fmt: skip
 
 
-def measured(command: list[str], **environment: str) -> tuple[str, float]:
-    """Run a command; return what it printed and its peak memory in MB."""
+def measured(command: list[str], **environment: str) -> tuple[str, dict[str, float]]:
+    """Run a command; return what it printed, and its peak memory and processor time."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **environment}, text=True)
     assert process.stdout is not None
     printed = process.stdout.read()
@@ -84,14 +84,14 @@ def measured(command: list[str], **environment: str) -> tuple[str, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return printed, usage.ru_maxrss / 1024
+    return printed, {"peak_mb": usage.ru_maxrss / 1024, "cpu_seconds": usage.ru_utime + usage.ru_stime}
 
 
 def run_bare(base_url: str, rows: int, in_flight: int) -> dict[str, float]:
     calls = rows * CALLS_PER_SAMPLE
     command = [sys.executable, "-m", "benchmarks.drafting", "--bare", base_url, str(calls), str(in_flight)]
-    printed, peak_mb = measured(command)
-    return {"calls_per_second": float(printed), "peak_mb": peak_mb}
+    printed, usage = measured(command)
+    return {"calls_per_second": float(printed), **usage}
 
 
 def run_ours(base_url: str, rows: int, in_flight: int) -> dict[str, float]:
@@ -101,22 +101,22 @@ def run_ours(base_url: str, rows: int, in_flight: int) -> dict[str, float]:
             *COMMAND, "synthesize", "--json", "--run", f"{scratch}/run", *chat_options(base_url, in_flight),
             f"synthesis.samples_per_capability={per_capability}",
         ]  # fmt: skip
-        printed, peak_mb = measured(command, STABLELLAVA_CACHE=f"{scratch}/cache")
+        printed, usage = measured(command, STABLELLAVA_CACHE=f"{scratch}/cache")
     report = json.loads(printed)
     seconds = report["seconds"]
     return {
         "calls_per_second": report["spending"]["num_calls"] / seconds,
         "rows_per_second": report["num_accepted"] / seconds,
-        "peak_mb": peak_mb,
+        **usage,
     }
 
 
 def run_peer(python: str, script: str, rows: int, in_flight: int) -> dict[str, float]:
-    printed, peak_mb = measured([python, script, str(rows), str(in_flight)])
+    printed, usage = measured([python, script, str(rows), str(in_flight)])
     found = re.findall(r"([\d.]+) rows/s", printed)
     if not found:
         raise SystemExit(f"{script} printed no 'N rows/s':\n{printed}")
-    return {"rows_per_second": float(found[-1]), "peak_mb": peak_mb}
+    return {"rows_per_second": float(found[-1]), **usage}
 
 
 async def post_bare(base_url: str, calls: int, in_flight: int) -> float:

@@ -1,6 +1,6 @@
 """A rehearsal at full size: drafts by fake-chat, no painter; memory over time, rate, and how soon a resume asks anew.
 
-python -m benchmarks.dry_run                  1,000,000 drafts; about half an hour a million and core
+python -m benchmarks.dry_run                  1,000,000 drafts; some 15 minutes on a quiet machine
 python -m benchmarks.dry_run --drafts 50000   the same, small
 
 The run is killed (SIGKILL) once half of the drafts are committed, and started again: the seconds until the response
@@ -10,6 +10,7 @@ cache holds an answer that was not there before are those until the first new re
 import argparse
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -34,9 +35,11 @@ def start(scratch: Path, per_capability: int, shard_size: int) -> subprocess.Pop
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def resident_mb(process: subprocess.Popen[bytes]) -> float:
-    fields = Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def memory_mb(process: subprocess.Popen[bytes], field: str) -> float:
+    """Return what the kernel counts: "VmRSS" now, "VmHWM" at most so far."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+    found = re.search(rf"{field}:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def num_committed(scratch: Path, shard_size: int) -> int:
@@ -51,18 +54,20 @@ def num_answers(scratch: Path) -> int:
 
 def watch(
     process: subprocess.Popen[bytes], scratch: Path, shard_size: int, stop_at: int | None
-) -> list[tuple[int, float]]:
-    """Return (drafts committed, MB) over time, until the process ends or so many drafts are committed."""
+) -> tuple[list[tuple[int, float]], float]:
+    """Return (drafts committed, MB) over time and the peak, until the process ends or so many drafts are committed."""
     seen: list[tuple[int, float]] = []
+    peak_mb = 0.0
     while process.poll() is None:
         time.sleep(SAMPLE_SECONDS)
         done = num_committed(scratch, shard_size)
         if process.poll() is None:
-            seen.append((done, round(resident_mb(process), 1)))
+            seen.append((done, round(memory_mb(process, "VmRSS"), 1)))
+            peak_mb = max(peak_mb, memory_mb(process, "VmHWM"))
         if stop_at is not None and done >= stop_at:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-    return seen
+    return seen, round(peak_mb, 1)
 
 
 def seconds_to_first_answer(scratch: Path, process: subprocess.Popen[bytes]) -> float:
@@ -81,29 +86,44 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         started = time.monotonic()
-        first = watch(start(scratch, per_capability, options.shard_size), scratch, options.shard_size,
-                      options.drafts // 2)  # fmt: skip
+        first, first_peak = watch(start(scratch, per_capability, options.shard_size), scratch, options.shard_size,
+                                  options.drafts // 2)  # fmt: skip
         seconds = time.monotonic() - started
         killed_at = num_committed(scratch, options.shard_size)
+        print(f"killed after {killed_at:,} drafts and {seconds:.0f} s", flush=True)
+        started = time.monotonic()
         process = start(scratch, per_capability, options.shard_size)
         resume_seconds = seconds_to_first_answer(scratch, process)
-        print(f"killed after {killed_at:,} drafts; first new answer after {resume_seconds:.1f} s", flush=True)
-        second = watch(process, scratch, options.shard_size, None)
+        print(f"first new answer {resume_seconds:.1f} s after the new start", flush=True)
+        second, second_peak = watch(process, scratch, options.shard_size, None)
+        second_seconds = time.monotonic() - started
         assert process.stdout is not None
         report: dict[str, Any] = json.loads(process.stdout.read())
-    memory = {"before the kill": thin(first), "after it": thin(second)}
+    num_drafts = report["num_accepted"] + report["num_rejected"]
     result = {
         **describe_run(),
         "num_accepted": report["num_accepted"],
         "num_rejected": report["num_rejected"],
-        "drafts_per_second": round(killed_at / seconds, 1),
-        "peak_mb": max(mb for _, mb in [*first, *second]),
-        "drafts_and_mb": memory,
+        "killed_at": killed_at,
+        "drafts_per_second": {
+            "before the kill": round(killed_at / seconds, 1),
+            "after it": round((num_drafts - killed_at) / second_seconds, 1),
+        },
+        "peak_mb": max(first_peak, second_peak),
+        "mb_at_quarters": at_quarters([*first, *second], num_drafts),
+        "drafts_and_mb": {"before the kill": thin(first), "after it": thin(second)},
         "seconds_to_first_new_answer_of_resume": round(resume_seconds, 2),
     }
     print(json.dumps({key: value for key, value in result.items() if key != "drafts_and_mb"}, indent=1))
-    print(memory)
     print(keep_result("dry-run", result))
+
+
+def at_quarters(seen: list[tuple[int, float]], num_drafts: int) -> dict[str, float]:
+    """Return the MB seen when a tenth, a quarter, ... of all drafts were first there."""
+    shares = {"10 %": 0.1, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "98 %": 0.98}
+    ordered = sorted(seen)
+    found = {name: [mb for done, mb in ordered if done >= share * num_drafts] for name, share in shares.items()}
+    return {name: mbs[0] for name, mbs in found.items() if mbs}
 
 
 def thin(seen: list[tuple[int, float]], num: int = 20) -> list[tuple[int, float]]:

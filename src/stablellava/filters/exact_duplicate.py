@@ -1,7 +1,9 @@
 """Is this very pair of pictures and dialogue already there?"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from stablellava.core.draft import Draft
 from stablellava.core.ids import seed_from
 from stablellava.core.sample import Verdict
 from stablellava.filters.base import Candidate
@@ -11,21 +13,22 @@ from stablellava.filters.compact import CompactMap, SpillFile
 class ExactDuplicate:
     """Refuses: exact_duplicate. Ask in planned order; the first of equals stays.
 
-    Takes some 16 bytes of memory per admitted candidate.
+    What was admitted lies in temporary files.
 
     Args:
-        folder: where the temporary file of ids lies.
+        folder: where they lie; the system's place for them if None.
     """
 
     name = "exact_duplicate"
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._first = CompactMap()
+        self._first = CompactMap(folder)
         self._ids = SpillFile(folder)
+        self._keyed: tuple[Draft, int] | None = None
 
     def judge(self, candidate: Candidate) -> Verdict:
         """Return whether an admitted candidate has the same pictures and the same words."""
-        first = self._first.find(_pair_key(candidate))
+        first = self._first.find(self.key_of(candidate))
         if first is None:
             return Verdict(filter_name=self.name, kept=True)
         detail = f"of {self._ids.read(first)}"
@@ -33,9 +36,26 @@ class ExactDuplicate:
 
     def admit(self, candidate: Candidate) -> None:
         """Remember a candidate that stays."""
-        key = _pair_key(candidate)
-        if self._first.find(key) is None:
-            self._first.add(key, self._ids.add(candidate.draft.draft_id))
+        self.admit_keys([self.key_of(candidate)], [candidate.draft.draft_id])
+
+    def admit_keys(self, keys: Sequence[int], draft_ids: Sequence[str]) -> None:
+        """Remember candidates by what ``key_of`` gave for them."""
+        new: dict[int, str] = {}
+        for key, draft_id in zip(keys, draft_ids, strict=True):
+            if self._first.find(key) is None:
+                new.setdefault(key, draft_id)
+        self._first.add_all(zip(new, self._ids.add_all([*new.values()]), strict=True))
+
+    def key_of(self, candidate: Candidate) -> int:
+        """Return a number that equal pairs share."""
+        # Whoever is judged is often admitted next.
+        if self._keyed is None or self._keyed[0] is not candidate.draft:
+            self._keyed = candidate.draft, _pair_key(candidate)
+        return self._keyed[1]
+
+    def let_go(self) -> None:
+        """Give back memory that is not needed until the next candidate."""
+        self._first.let_go()
 
 
 def _pair_key(candidate: Candidate) -> int:

@@ -6,6 +6,7 @@
     manifest.json                   fingerprint, counts, shard digests
     shards/<capability>/*.parquet   samples
     rejects/<capability>/*.parquet  rejected candidates with reasons
+    summaries/<capability>/*.zst    what a resumed run has to know of a shard; may be deleted (see summaries.py)
     images/<2 hex>/<sha256>.png     pictures by content
     pools/<capability>/r<round>.json   exemplars after a round, its variety and the guard's verdict
     card.md                         data card

@@ -1,7 +1,7 @@
 """How evenly what was kept covers what was asked for; measured after verification, never from the plan."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stablellava.core.capability import Capability
 from stablellava.core.record import Record
@@ -44,6 +44,16 @@ class CoverageMeter:
         self._settings[sample.draft.setting] += 1
         for name, value in sample.draft.attributes:
             self._attributes.setdefault(name, Counter())[value] += 1
+
+    def add_counts(
+        self, keywords: Sequence[str], settings: Mapping[str, int], attributes: Mapping[str, Mapping[str, int]]
+    ) -> None:
+        """Count accepted samples that were counted before; ``keywords`` has one entry per sample."""
+        self._num_samples += len(keywords)
+        self._keywords.update(keywords)
+        self._settings.update(settings)
+        for name, values in attributes.items():
+            self._attributes.setdefault(name, Counter()).update(values)
 
     def read(self) -> Coverage:
         """Return the counts so far."""

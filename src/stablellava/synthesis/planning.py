@@ -1,10 +1,9 @@
 """What to draft next: slots that even out the keywords, all known before any model is asked."""
 
-import heapq
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, overload
 
 from stablellava.config.tree import RunConfig
@@ -35,6 +34,12 @@ class Tally:
             self.attempted[keyword] += 1
             self.accepted[keyword] += is_sample
 
+    def add_counts(self, accepted: Sequence[str], rejected: Mapping[str, int]) -> None:
+        """Count the outcomes of a shard by keyword, one entry per sample in ``accepted``."""
+        self.accepted.update(accepted)
+        self.attempted.update(accepted)
+        self.attempted.update(rejected)
+
     @property
     def num_accepted(self) -> int:
         return self.accepted.total()
@@ -57,17 +62,24 @@ class Planner:
     def plan_round(self, round_index: int, num_slots: int, tally: Tally) -> "PlannedRequests":
         """Return one request per slot, each for the keyword that has the fewest samples by then."""
         names = self._standing_keywords(tally)
-        queue = [
-            (tally.accepted[name], tally.attempted[name], self.rank(name), index) for index, name in enumerate(names)
-        ]
-        heapq.heapify(queue)
-        keywords, draws = array("H"), array("L")
-        for _ in range(num_slots):
-            accepted, attempted, rank, index = queue[0]
-            keywords.append(index)
-            draws.append(attempted)
-            heapq.heapreplace(queue, (accepted + 1, attempted + 1, rank, index))
-        return PlannedRequests(self, round_index, tally.num_accepted, names, keywords, draws)
+        accepted = [tally.accepted[name] for name in names]
+        ahead = [tally.attempted[name] - tally.accepted[name] for name in names]
+        # Among equals the one drafted least goes first, and equals in both are so at every level.
+        order = sorted(range(len(names)), key=lambda index: (ahead[index], self.rank(names[index]), index))
+        top = max(accepted, default=0)
+        catching_up = tuple(
+            islice(
+                (
+                    (index, ahead[index] + level)
+                    for level in range(min(accepted, default=0), top)
+                    for index in order
+                    if accepted[index] <= level
+                ),
+                num_slots,
+            )
+        )
+        cycle = tuple((index, ahead[index] + top) for index in order)
+        return PlannedRequests(self, round_index, num_slots, tally.num_accepted, names, catching_up, cycle)
 
     def _standing_keywords(self, tally: Tally) -> list[str]:
         names = list(self.settings_by_keyword)
@@ -101,20 +113,25 @@ class Planner:
 
 @dataclass(frozen=True)
 class PlannedRequests(Sequence[DraftRequest]):
-    """The requests of a round, each built when it is looked at: a slot takes some ten bytes until then."""
+    """The requests of a round, each built when it is looked at; what it is for is reckoned, not kept.
+
+    Attributes:
+        num_accepted: samples that stood when the round was planned.
+        catching_up: (index of a keyword's name, how often it was drawn before) of the first slots, until all keywords
+            have equally many.
+        cycle: the same of the slots after them, which go round and round.
+    """
 
     planner: Planner
     round_index: int
+    num_slots: int
     num_accepted: int
-    """Samples that stood when the round was planned."""
     names: Sequence[str]
-    keywords: "array[int]"
-    """Per slot, the index of its keyword's name."""
-    draws: "array[int]"
-    """Per slot, how often its keyword was drawn before."""
+    catching_up: Sequence[tuple[int, int]]
+    cycle: Sequence[tuple[int, int]]
 
     def __len__(self) -> int:
-        return len(self.keywords)
+        return self.num_slots
 
     @overload
     def __getitem__(self, index: int) -> DraftRequest: ...
@@ -129,9 +146,15 @@ class PlannedRequests(Sequence[DraftRequest]):
         return self._build(places[index])
 
     def _build(self, slot: int) -> DraftRequest:
-        keyword = self.names[self.keywords[slot]]
+        if slot < len(self.catching_up):
+            name_index, num_drawn = self.catching_up[slot]
+        else:
+            num_rounds, place = divmod(slot - len(self.catching_up), len(self.cycle))
+            name_index, num_drawn = self.cycle[place]
+            num_drawn += num_rounds
+        keyword = self.names[name_index]
         settings = self.planner.settings_by_keyword[keyword]
-        setting = settings[self.draws[slot] % len(settings)]
+        setting = settings[num_drawn % len(settings)]
         return self.planner.request(self.round_index, slot, keyword, setting, self.num_accepted + slot)
 
 

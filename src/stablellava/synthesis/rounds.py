@@ -31,8 +31,10 @@ from stablellava.synthesis.reporting import (
     explain_unfilled,
 )
 from stablellava.synthesis.round_plan import PlannedShard, RoundPlanner, give_shard, plan_shards
-from stablellava.synthesis.standing import Standing, capability_of, images_of
+from stablellava.synthesis.standing import Standing, capability_of
+from stablellava.synthesis.summarizing import ShardSummary, images_of, keep_summary, load_summary, summarize
 from stablellava.synthesis.target_planning import TargetedPlanner
+from stablellava.synthesis.verifying import AdmittedPair
 
 
 class DraftSource(Protocol):
@@ -133,10 +135,9 @@ class RoundLoop:
         drafted = self._drafts.stream(tasks) if self._drafts else tasks
         with closing(executor.map_ordered(drafted)) as results:
             for shard in shards:
-                manifest = self._find_whole(shard.shard_id)
-                if manifest is not None:
-                    samples, rejects = read_shard(self._data_dir, shard.shard_id)
-                    self._take(shard, [*samples, *rejects], manifest, round_index)
+                found = self._find_whole(shard.shard_id)
+                if found is not None:
+                    self._take_up(shard, *found, round_index)
                     self._num_resumed += 1
                 else:
                     result = self._remake(shard) if shard.shard_id in self._marked else next(results)
@@ -145,21 +146,40 @@ class RoundLoop:
                     self._seconds.update(result.seconds)
                 self._tell(round_index, shard.shard_id)
 
-    def _find_whole(self, shard_id: str) -> ShardManifest | None:
-        """Return the marker of a shard that was committed earlier and whose pictures are all there.
+    def _find_whole(self, shard_id: str) -> tuple[ShardManifest, ShardSummary | None] | None:
+        """Return marker and summary of a shard that was committed earlier and whose pictures are all there.
 
         Otherwise it is made again, which gives the same bytes.
         """
         manifest = find_shard(self._data_dir, shard_id) if shard_id in self._marked else None
-        if manifest is None or self._setup.settings.painter is None:
-            return manifest
-        samples, rejects = read_shard(self._data_dir, shard_id)
+        if manifest is None:
+            return None
+        summary = load_summary(self._data_dir, manifest)
+        if self._setup.settings.painter is None:
+            return manifest, summary
+        images = summary.images if summary else images_of(self._read(shard_id))
         try:
-            for sha256 in images_of([*samples, *rejects]):
+            for sha256 in images:
                 image_path(self._data_dir, sha256)
         except RecordError:
             return None
-        return manifest
+        return manifest, summary
+
+    def _take_up(
+        self, shard: PlannedShard, manifest: ShardManifest, summary: ShardSummary | None, round_index: int
+    ) -> None:
+        """Count a shard of an earlier start; its samples are read only where their texts matter, or for a summary."""
+        name = capability_of(shard.shard_id)
+        needs_texts = self._evolution is not None or isinstance(self._planners.get(name), TargetedPlanner)
+        if summary is None or needs_texts:
+            self._take(shard, self._read(shard.shard_id), manifest, round_index)
+            return
+        self._standing.of_capability[name].readmit(manifest)
+        self._standing.add_shard(manifest, summary)
+
+    def _read(self, shard_id: str) -> list[Outcome]:
+        samples, rejects = read_shard(self._data_dir, shard_id)
+        return [*samples, *rejects]
 
     def _remake(self, shard: PlannedShard) -> ShardResult:
         """Make a damaged shard here and now; it is rare, and those behind it are on their way already."""
@@ -192,13 +212,19 @@ class RoundLoop:
         name = capability_of(shard_id)
         standing, planner = self._standing.of_capability[name], self._planners.get(name)
         settled: list[Outcome] = []
+        pairs: list[AdmittedPair] = []
         for outcome in outcomes:
             judged = outcome if manifest else standing.judge(outcome)
             if isinstance(planner, TargetedPlanner):
                 (judged,) = planner.settle([judged])
-            standing.admit(judged)
+            if pair := standing.admit(judged):
+                pairs.append(pair)
             settled.append(judged)
-        self._standing.add_shard(manifest or commit_shard(self._data_dir, shard_id, settled), settled)
+        marker = manifest or commit_shard(self._data_dir, shard_id, settled)
+        summary = summarize(marker, settled, pairs)
+        if manifest is None or load_summary(self._data_dir, marker) is None:
+            keep_summary(self._data_dir, shard_id, summary)
+        self._standing.add_shard(marker, summary)
         return settled
 
     def _tell(self, round_index: int, shard_id: str) -> None:

@@ -1,6 +1,6 @@
 """What stands so far in a data folder; rebuilt from committed shards when a run goes on.
 
-Holds counts, hashes and words, never whole samples, so that it stays small beside the data.
+Holds counts; hashes and words lie in temporary files, so that memory does not grow with the data.
 """
 
 from collections import Counter
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stablellava.core.capability import Capability, Keyword
+from stablellava.core.errors import RecordError
 from stablellava.core.sample import Rejected, Sample, ShardManifest
 from stablellava.filters.base import Candidate
 from stablellava.filters.compact import DigestSet
@@ -15,7 +16,8 @@ from stablellava.store.manifest import CapabilityCounts
 from stablellava.synthesis.coverage import Coverage, CoverageMeter
 from stablellava.synthesis.making import Outcome, reject
 from stablellava.synthesis.planning import Tally
-from stablellava.synthesis.verifying import DuplicateGate
+from stablellava.synthesis.summarizing import ShardSummary, load_summary
+from stablellava.synthesis.verifying import AdmittedPair, DuplicateGate
 
 
 class CapabilityStanding:
@@ -24,6 +26,8 @@ class CapabilityStanding:
     def __init__(self, capability: Capability, folder: Path) -> None:
         self.tally = Tally()
         self._capability = capability
+        self._folder = folder
+        self._waiting: list[ShardManifest] = []
         self._gate = DuplicateGate(folder)
         self._meter = CoverageMeter(capability)
         self._reasons: Counter[str] = Counter()
@@ -32,25 +36,40 @@ class CapabilityStanding:
         """Return the outcome, or a reject if an admitted sample is the same pair. Ask in planned order."""
         if isinstance(outcome, Rejected):
             return outcome
+        self._readmit_waiting()
         candidate = self._candidate(outcome)
         verdicts = (*outcome.verdicts, *self._gate.judge(candidate))
         if not verdicts[-1].kept:
             return reject(candidate, verdicts)
         return outcome.model_copy(update={"verdicts": verdicts})
 
-    def admit(self, outcome: Outcome) -> None:
-        """Remember what is committed; only samples can be repeated."""
-        if isinstance(outcome, Sample):
-            self._gate.admit(self._candidate(outcome))
+    def admit(self, outcome: Outcome) -> AdmittedPair | None:
+        """Remember what is committed, and return what is remembered; only samples can be repeated."""
+        self._readmit_waiting()
+        return self._gate.admit(self._candidate(outcome)) if isinstance(outcome, Sample) else None
 
-    def count(self, outcomes: Sequence[Outcome]) -> None:
-        """Count the outcomes of a committed shard."""
-        self.tally.add(outcomes)
-        for outcome in outcomes:
-            if isinstance(outcome, Sample):
-                self._meter.add(outcome)
-            else:
-                self._reasons[outcome.reason] += 1
+    def readmit(self, manifest: ShardManifest) -> None:
+        """Remember the samples of a committed shard that has a summary, before the next sample is judged or admitted.
+
+        A run that goes on looks for new work first; much of what is done will not be compared with for long.
+        """
+        self._waiting.append(manifest)
+
+    def _readmit_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for manifest in waiting:
+            summary = load_summary(self._folder, manifest)
+            if summary is None:
+                raise RecordError(f"{self._folder}: the summary of {manifest.shard_id} is gone; run again")
+            pairs = [AdmittedPair._make(pair) for pair in summary.pairs]
+            self._gate.admit_all(self._capability.name, summary.keywords, pairs)
+
+    def count(self, summary: ShardSummary) -> None:
+        """Count the outcomes of a committed shard whose samples are remembered."""
+        self.tally.add_counts(summary.keywords, summary.rejected_keywords)
+        self._meter.add_counts(summary.keywords, summary.settings, summary.attributes)
+        self._reasons.update(summary.reasons)
+        self._gate.let_go()
 
     @property
     def counts(self) -> CapabilityCounts:
@@ -72,23 +91,23 @@ class Standing:
 
     Args:
         capabilities: those of the run.
-        folder: where temporary files lie.
+        folder: the data folder; temporary files lie there, too.
     """
 
     def __init__(self, capabilities: Sequence[Capability], folder: Path) -> None:
         self.of_capability = {capability.name: CapabilityStanding(capability, folder) for capability in capabilities}
         self.shards: list[ShardManifest] = []
-        self.used_images = DigestSet()
+        self.used_images = DigestSet(folder)
         self.num_accepted = 0
         self.num_rejected = 0
 
-    def add_shard(self, manifest: ShardManifest, outcomes: Sequence[Outcome]) -> None:
+    def add_shard(self, manifest: ShardManifest, summary: ShardSummary) -> None:
         """Count a committed shard."""
-        self.of_capability[capability_of(manifest.shard_id)].count(outcomes)
+        self.of_capability[capability_of(manifest.shard_id)].count(summary)
         self.shards.append(manifest)
         self.num_accepted += manifest.num_samples
         self.num_rejected += manifest.num_rejected
-        for sha256 in images_of(outcomes):
+        for sha256 in summary.images:
             self.used_images.add(sha256)
 
     @property
@@ -107,8 +126,3 @@ class Standing:
 def capability_of(shard_id: str) -> str:
     """Return the capability a shard belongs to."""
     return shard_id.partition("/")[0]
-
-
-def images_of(outcomes: Sequence[Outcome]) -> set[str]:
-    """Return the content hashes of all pictures that the outcomes name."""
-    return {painting.sha256 for outcome in outcomes for painting in outcome.paintings}

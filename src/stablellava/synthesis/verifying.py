@@ -1,7 +1,9 @@
 """The checks of a candidate, in the order in which they save the most work."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from stablellava.core.sample import Verdict
 from stablellava.filters.answer_form import AnswerForm
@@ -11,7 +13,7 @@ from stablellava.filters.exact_duplicate import ExactDuplicate
 from stablellava.filters.keyword_drawn import KeywordDrawn
 from stablellava.filters.keyword_in_answer import KeywordInAnswer
 from stablellava.filters.lexicon import Lexicon
-from stablellava.filters.near_duplicate import NearDuplicate
+from stablellava.filters.near_duplicate import NearDuplicate, PairDigest
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ def judge_all(checks: tuple[Check, ...], candidate: Candidate) -> tuple[tuple[Ve
     return tuple(verdicts), None
 
 
+class AdmittedPair(NamedTuple):
+    """What is remembered of a pair that stays: see ExactDuplicate.key_of and PairDigest."""
+
+    key: int
+    low: int
+    high: int
+    first_hash: int
+    num_words: int
+    line: str
+
+
 class DuplicateGate:
     """Lets the first of equal pairs through. Candidates come in planned order, so concurrency changes nothing.
 
@@ -45,18 +58,30 @@ class DuplicateGate:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._checks = (ExactDuplicate(folder), NearDuplicate(folder=folder))
+        self._exact = ExactDuplicate(folder)
+        self._near = NearDuplicate(folder=folder)
 
     def judge(self, candidate: Candidate) -> tuple[Verdict, ...]:
         """Return the verdicts up to the first refusal."""
-        verdicts: list[Verdict] = []
-        for check in self._checks:
-            verdicts.append(check.judge(candidate))
-            if not verdicts[-1].kept:
-                break
-        return tuple(verdicts)
+        exact = self._exact.judge(candidate)
+        return (exact, self._near.judge(candidate)) if exact.kept else (exact,)
 
-    def admit(self, candidate: Candidate) -> None:
-        """Remember a candidate that stays."""
-        for check in self._checks:
-            check.admit(candidate)
+    def admit(self, candidate: Candidate) -> AdmittedPair:
+        """Remember a candidate that stays, and return what ``admit_all`` needs of it."""
+        digest = self._near.describe(candidate)
+        pair = AdmittedPair(
+            self._exact.key_of(candidate), digest.low, digest.high, digest.first_hash, digest.num_words, digest.line
+        )
+        self.admit_all(candidate.draft.capability, [candidate.draft.keyword], [pair])
+        return pair
+
+    def admit_all(self, capability: str, keywords: Sequence[str], pairs: Sequence[AdmittedPair]) -> None:
+        """Remember candidates of one capability, in order."""
+        digests = [PairDigest._make(pair[1:]) for pair in pairs]
+        self._exact.admit_keys([pair.key for pair in pairs], [digest.draft_id for digest in digests])
+        self._near.admit_digests(capability, keywords, digests)
+
+    def let_go(self) -> None:
+        """Give back memory that is not needed until the next candidate."""
+        self._exact.let_go()
+        self._near.let_go()

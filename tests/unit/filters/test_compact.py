@@ -5,7 +5,7 @@ from stablellava.core.capability import Keyword
 from stablellava.core.draft import CallStamp, Draft, PaintPrompt, Turn
 from stablellava.core.sample import Painting
 from stablellava.filters.base import Candidate
-from stablellava.filters.compact import CompactMap, DigestSet, SpillFile
+from stablellava.filters.compact import CompactMap, DigestSet, RowFile, SpillFile
 from stablellava.filters.near_duplicate import NearDuplicate
 
 WORDS = [f"word{number}" for number in range(60)]
@@ -18,6 +18,8 @@ def test_a_map_finds_what_was_added_before_and_after_it_was_sorted_in() -> None:
         key = draw.getrandbits(64)
         known[key] = value
         found.add(key, value)
+        if value % 10_000 == 0:
+            found.let_go()
     assert len(found) == len(known)
     sample = draw.sample(sorted(known), 2000)
     assert [found.find(key) for key in sample] == [known[key] for key in sample]
@@ -30,6 +32,23 @@ def test_lines_are_read_back_by_number_also_long_ones(tmp_path: Path) -> None:
     places = [spill.add(line) for line in lines]
     assert [spill.read(place) for place in places] == lines
     assert list(tmp_path.iterdir()) == [], "a killed process leaves nothing behind"
+
+
+def test_rows_come_back_by_key_in_order_also_when_memory_was_let_go(tmp_path: Path) -> None:
+    draw = random.Random(2)
+    known: dict[str, list[tuple[int, ...]]] = {key: [] for key in "abc"}
+    rows: RowFile[str] = RowFile(3, tmp_path)
+    for number in range(20_000):
+        key = draw.choice("aaaaaaaaab")
+        row = (draw.getrandbits(64), number, draw.getrandbits(8))
+        known[key].append(row)
+        rows.add(key, row)
+        if number % 1000 == 0:
+            rows.let_go()
+    for key, expected in known.items():
+        found = [tuple(map(int, row)) for part in rows.parts(key) for row in part.T]
+        assert found == expected
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_digests_are_known_by_content() -> None:

@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_plan_spreads_keywords_evenly_and_is_the_same_each_time() -> None:
     assert set(counts.values()) == {3, 4}
     assert requests == planner.plan_round(0, 28, Tally())
     assert len({request.draft_id for request in requests}) == len({request.seed for request in requests}) == 28
+
+
+def test_every_slot_goes_to_the_keyword_with_the_fewest_samples_and_drafts_by_then() -> None:
+    planner, draw = training_planner(toy_config(), ANIMALS), random.Random(7)
+    for round_index in range(30):
+        accepted = Counter({keyword.name: draw.choice([1, 1, 2, 5]) for keyword in ANIMALS.keywords})
+        attempted = Counter({name: count + draw.randrange(4) for name, count in accepted.items()})
+        requests = planner.plan_round(round_index, 40, Tally(Counter(accepted), Counter(attempted)))
+        for request in requests:
+            fewest = min(accepted, key=lambda name: (accepted[name], attempted[name], planner.rank(name)))
+            settings = planner.settings_by_keyword[fewest]
+            assert (request.keyword.name, request.setting) == (fewest, settings[attempted[fewest] % len(settings)])
+            accepted[fewest] += 1
+            attempted[fewest] += 1
+        assert len(requests) == 40
 
 
 def test_a_later_round_has_new_ids_and_fills_the_rarest_keywords_first() -> None:
