@@ -54,7 +54,9 @@ smollm2: $(VENV)/.llamacpp
 	$(BIN)/stablellava assets pull smollm2-135m-instruct.gguf
 	$(BIN)/stablellava synthesize --preset smollm2 --run runs/smollm2
 
+# The weights come first: nothing is fetched within a test.
 test: $(VENV)/.dev
+	@$(BIN)/stablellava assets pull smollm2-135m-instruct.gguf
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"
 
 check: $(VENV)/.dev

@@ -1,5 +1,5 @@
 """A real language model in this process writes drafts that are painted and checked; the short form of
-`stablellava synthesize --preset smollm2`. Needs `stablellava assets pull smollm2-135m-instruct.gguf`; fetches nothing.
+`make smollm2`. Needs the weights, which `make test` pulls before it starts; fetches nothing.
 """
 
 from pathlib import Path
@@ -22,10 +22,10 @@ def find_weights() -> Path | None:
 
 
 WEIGHTS = find_weights()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(WEIGHTS is None, reason="the weights were not pulled")]
+pytestmark = pytest.mark.skipif(WEIGHTS is None, reason="stablellava assets pull smollm2-135m-instruct.gguf")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300)  # some ten seconds; another processor may draw other words, and need more drafts
 def test_smollm2_drafts_are_painted_and_verified_or_dropped_with_a_reason(tmp_path: Path) -> None:
     config = load_config(
         preset="smollm2",
