@@ -8,7 +8,7 @@ from typing import Any, Literal
 from stablellava.core.errors import BackendMissing, ConfigError
 from stablellava.core.suggesting import suggest_name
 
-Kind = Literal["writer", "chat", "painter", "scorer", "features"]
+Kind = Literal["writer", "chat", "painter", "repainter", "scorer", "features"]
 ENTRY_POINT_GROUP = "stablellava.backends"
 
 _BUILT_IN: dict[str, str] = {
@@ -21,10 +21,11 @@ _BUILT_IN: dict[str, str] = {
     "scorer.image-text": "stablellava.backends.adapters.image_text_scorer:ImageTextScorer",
     "painter.openmoji": "stablellava.backends.adapters.openmoji:OpenMojiPainter",
     "painter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersPainter",
+    "repainter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersRepainter",
     "painter.openai-images": "stablellava.backends.adapters.wire:WirePainter",
     "painter.fake-painter": "stablellava.backends.adapters.fake:FakePainter",
 }
-_EXTRA_OF_BACKEND = {"painter.diffusers": "diffusers"}
+_EXTRA_OF_BACKEND = {"painter.diffusers": "diffusers", "repainter.diffusers": "diffusers"}
 """What to install for backends that need more than one package."""
 
 

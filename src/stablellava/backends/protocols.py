@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from stablellava.backends.picture_stamps import PictureStamp
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.draft import Draft, DraftRefusal, DraftRequest
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
@@ -87,6 +88,21 @@ class StreamingPainter(Painter, Protocol):
 
     def paint_batches(self, batches: Iterable[Sequence[PaintJob]]) -> Iterator[list[Painted | PaintRefusal]]:
         """Yield what ``paint`` would return for each batch, in their order, about one batch late."""
+        ...
+
+
+@runtime_checkable
+class Repainter(Protocol):
+    """Paints a picture again from the stamp inside it (kind "repainter")."""
+
+    name: str
+
+    def find_differences(self, stamp: PictureStamp) -> list[str]:
+        """Return, in words, what would make the bytes differ from those of the stamped picture."""
+        ...
+
+    def repaint(self, stamp: PictureStamp) -> bytes:
+        """Return the encoded picture."""
         ...
 
 

@@ -14,8 +14,8 @@ from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
 
 from stablellava.backends.adapters.diffusers_painter import DiffusersPainter
-from stablellava.backends.adapters.diffusers_painter.stamping import read_stamp
 from stablellava.backends.catalog import build_backend
+from stablellava.backends.picture_stamps import read_stamp
 from stablellava.backends.protocols import StreamingPainter
 from stablellava.core.errors import BackendFailed, ConfigError
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal

@@ -9,7 +9,7 @@ from stablellava.backends.adapters.diffusers_painter import DiffusersPainter
 from stablellava.backends.adapters.diffusers_painter.options import PainterOptions
 from stablellava.backends.adapters.diffusers_painter.prompting import PlannedText, choose_reading
 from stablellava.backends.adapters.diffusers_painter.reading import Reader, find_lost_words, split_windows
-from stablellava.backends.adapters.diffusers_painter.stamping import read_stamp
+from stablellava.backends.picture_stamps import read_stamp
 from stablellava.core.errors import ConfigError
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
 from tiny_diffusion import clip_tokenizer, stable_diffusion, stable_diffusion_3, stable_diffusion_xl, t5_tokenizer

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from stablellava.backends.adapters.diffusers_painter import DiffusersPainter, repaint_from
-from stablellava.backends.adapters.diffusers_painter.stamping import hash_pixels, read_stamp
+from stablellava.backends.adapters.diffusers_painter.stamping import hash_pixels
+from stablellava.backends.picture_stamps import read_stamp
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.sample import Painted, PaintJob
 from tiny_diffusion import flux, latent_consistency, pixart, save_tiny
@@ -75,6 +77,20 @@ def test_further_families_paint_and_are_painted_again(
     assert repaint_from(images[1], model=model) == images[1]
 
 
+def test_a_picture_of_more_threads_is_painted_again_with_as_many(
+    build_painter: PainterBuilder, make_job: JobBuilder, models: dict[str, Path]
+) -> None:
+    jobs = [make_job(number, width_px=128, height_px=128) for number in range(4)]
+    torch.set_num_threads(2)
+    try:
+        images = paint_images(build_painter(), jobs)
+    finally:
+        torch.set_num_threads(1)
+    assert read_stamp(images[0]).threads == 2
+    assert repaint_from(images[0], model=str(models["sd"])) == images[0]
+    assert torch.get_num_threads() == 1
+
+
 def test_scaled_webp_with_options_is_painted_again_to_the_byte(
     build_painter: PainterBuilder, make_job: JobBuilder, models: dict[str, Path]
 ) -> None:
@@ -87,7 +103,9 @@ def test_painting_again_names_what_differs(
     build_painter: PainterBuilder, make_job: JobBuilder, models: dict[str, Path]
 ) -> None:
     [image] = paint_images(build_painter(), [make_job()])
-    with pytest.raises(ConfigError, match=r"say where it lies: repaint_from\(\.\.\., model='FOLDER'\)"):
+    with pytest.raises(
+        ConfigError, match=r"say where it lies: --model FOLDER, or repaint_from\(\.\.\., model='FOLDER'\)"
+    ):
         repaint_from(image)
     with pytest.raises(ConfigError, match=r"model 'tiny-sd' had revision \w+, here it has"):
         repaint_from(image, model=str(models["passing"]))

@@ -47,7 +47,7 @@ def kill_after_the_first_batch(config: RunConfig, root: Path) -> int:
     journals = RunLayout(root).data_dir
     process = subprocess.Popen(
         [sys.executable, "-c", _RUN, config.model_dump_json(), str(root)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.DEVNULL,
     )
     num_painted = 0

@@ -16,8 +16,9 @@ from stablellava.backends.adapters.diffusers_painter.devices import (
 )
 from stablellava.backends.adapters.diffusers_painter.loading import Loaded, load_pipeline, place, set_up
 from stablellava.backends.adapters.diffusers_painter.options import PainterOptions
-from stablellava.backends.adapters.diffusers_painter.stamping import PictureStamp, library_versions
+from stablellava.backends.adapters.diffusers_painter.stamping import library_versions
 from stablellava.backends.adapters.diffusers_painter.weights import LoraFile, Weights, find_lora, find_weights
+from stablellava.backends.picture_stamps import PictureStamp
 from stablellava.backends.revision import hash_package
 from stablellava.core.ids import hash_id
 from stablellava.core.rank import worker_rank
@@ -122,6 +123,7 @@ class Session:
             options_hash=self.options_hash,
             batch_rows=raw.batch_rows,
             device=self.device_name,
+            threads=torch.get_num_threads() if self.device_name == "cpu" else None,
             dtype=str(self._dtype).removeprefix("torch."),
             libraries=library_versions(),
             safety=raw.safety,
