@@ -157,7 +157,8 @@ def test_an_exported_llava_file_can_be_imported_and_says_the_same(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("form", "name", "kind"), [("messages", "messages.jsonl", "json"), ("parquet", "train.parquet", "parquet")]
+    ("form", "name", "kind"),
+    [("messages", "messages.jsonl", "json"), ("parquet", "data/train-00000-of-00001.parquet", "parquet")],
 )
 def test_chat_messages_load_in_hugging_face_datasets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, name: str, kind: str

@@ -11,19 +11,23 @@ from stablellava.cli.options import ConfigOption, JsonOption, PresetOption, RunO
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from stablellava.store.export_plan import FileLimits
+    from stablellava.store.exports import ExportReport
     from stablellava.store.layout import RunLayout
     from stablellava.synthesis.importing import ImportReport
 
+_BYTES_PER_MB = 1_000_000
 _MAX_KEYWORDS_SHOWN = 12
 _FAULTS_OF_CONTENT = frozenset({"duplicate_row", "keyword_not_marked"})
 """Rows that are whole but of no use, as some of the released ones are: counted, and no user's mistake."""
 
 
 class ExportForm(StrEnum):
-    """Who is to read the export: LLaVA's trainer, chat fine-tuning, or Hugging Face datasets."""
+    """Who is to read the export: LLaVA's trainer, chat fine-tuning, streaming trainers, or Hugging Face datasets."""
 
     llava = "llava"
     messages = "messages"
+    webdataset = "webdataset"
     parquet = "parquet"
 
 
@@ -70,25 +74,70 @@ def import_rows(
 
 
 def export_samples(
-    form: Annotated[ExportForm, typer.Option("--form", "-f", help="Which form.")] = ExportForm.llava,
+    form: Annotated[
+        ExportForm,
+        typer.Option(
+            "--form",
+            "-f",
+            help="llava: LLaVA's JSON and images/; messages: chat messages as JSON lines and images/; webdataset: tars "
+            "for streaming; parquet: pictures inside, as Hugging Face datasets reads them.",
+        ),
+    ] = ExportForm.llava,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to; by default export/<form> in the run.", metavar="DIR")
+    ] = None,
+    shard_mb: Annotated[
+        int | None,
+        typer.Option(
+            "--shard-mb", help="webdataset, parquet: a file is full at about so many MB; 500 if not said.", min=1
+        ),
+    ] = None,
+    shard_samples: Annotated[
+        int | None, typer.Option("--shard-samples", help="webdataset, parquet: or at so many samples.", min=1)
     ] = None,
     run: RunOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a run's samples with their pictures and the data card in a form that others read.
 
-    Example: stablellava export --run runs/demo --form llava --out my_export
+    The files of webdataset and parquet mix all capabilities, and are each written whole: an export that was stopped
+    goes on with the same command, writes no finished file again and ends in the same bytes. SHA256SUMS checks a copy.
+
+    Example: stablellava export --run runs/demo --form webdataset --shard-mb 1000 --out my_export
     """
-    from stablellava.cli.output import print_result
+    from stablellava.cli.output import note, print_result
+    from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import existing_run
     from stablellava.store import exports
 
     _, layout = existing_run(run)
-    report = exports.export_samples(layout.data_dir, out or layout.root / "export" / form.value, form.value)
-    told = f"{report.num_samples:,} samples with {report.num_images:,} pictures -> {report.path}"
-    print_result(report.model_dump(mode="json"), as_json, told)
+    out = out or layout.root / "export" / form.value
+    with show_progress("export") as bar:
+        limits = _limits(shard_samples, shard_mb)
+        report = exports.export_samples(layout.data_dir, out, form.value, limits, bar.show_export)
+    print_result(report.model_dump(mode="json"), as_json, _describe_export(report))
+    if not report.is_whole:
+        note("the run is not finished: samples that are made later are not in this export")
+
+
+def _limits(max_samples: int | None, max_mb: int | None) -> "FileLimits | None":
+    from stablellava.store.export_plan import FileLimits
+
+    if max_samples is None and max_mb is None:
+        return None
+    limits = FileLimits(max_samples=max_samples)
+    return limits if max_mb is None else limits.model_copy(update={"max_bytes": max_mb * _BYTES_PER_MB})
+
+
+def _describe_export(report: "ExportReport") -> str:
+    told = f"{report.num_samples:,} samples with {report.num_images:,} pictures"
+    size_mb = report.size_bytes / _BYTES_PER_MB
+    kept = report.num_files - report.num_written
+    files = f"{report.num_files:,} file{'s' if report.num_files > 1 else ''}, {size_mb:,.0f} MB"
+    if kept:
+        return f"{told} in {files}, of which {kept:,} stood there already -> {report.path}"
+    rate = f"{report.num_samples / report.seconds:,.0f} samples/s" if report.seconds else "at once"
+    return f"{told} in {files}, {report.seconds:,.1f} s ({rate}) -> {report.path}"
 
 
 def _bad_rows(layout: "RunLayout") -> list[str]:

@@ -54,6 +54,10 @@ class PhaseProgress:
         """Show questions answered."""
         self._show(self._name, done, total, "")
 
+    def show_export(self, done: int, total: int, num_bytes: int) -> None:
+        """Show samples written."""
+        self._show(self._name, done, total, f"{num_bytes / 1e6:,.0f} MB written")
+
     def _show(self, name: str, done: int, total: int, note: str) -> None:
         if name != self._part:  # steps do not take as long as what came before them
             self._part, self._num_found, self._began = name, done, time.monotonic()

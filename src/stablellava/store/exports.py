@@ -2,175 +2,141 @@
 
 - ``llava``: one JSON list, rows of id, image and conversations, ``<image>`` where a picture stands, and images/.
 - ``messages``: chat messages as JSON lines, contents as lists of image and text parts, and images/.
-- ``parquet``: the same messages with the pictures inside, as Hugging Face ``datasets`` reads them.
+- ``webdataset``: LLaVA's rows and their pictures in tars of bounded size.
+- ``parquet``: chat messages with the pictures inside, as Hugging Face ``datasets`` reads them.
 
-Every export carries the data card.
+Every export carries the data card. The last two go on where they were stopped.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from stablellava.core.draft import Turn
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample
 from stablellava.core.suggesting import suggest_name
-from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
+from stablellava.store.export_card import write_export_card
+from stablellava.store.export_files import FileExport, Progress, WriteFile
+from stablellava.store.export_parquet import ParquetWriter, name_parquet_files
+from stablellava.store.export_plan import FileLimits, count_samples, plan_export
+from stablellava.store.export_rows import shown_order, to_llava_row, to_messages
+from stablellava.store.export_tar import TarWriter, name_tars
+from stablellava.store.files import write_atomic
 from stablellava.store.images import image_path
+from stablellava.store.manifest import lock_folder, manifest_path, read_manifest
 from stablellava.store.shards import read_painted_samples
 
-ExportFormat = Literal["llava", "messages", "parquet"]
-IMAGE_TAG = "<image>"
-_ROWS_PER_GROUP = 500
-"""Bounds memory: so many samples' pictures are held at once."""
+ExportFormat = Literal["llava", "messages", "webdataset", "parquet"]
+
+_SEVERAL_FILES = ("webdataset", "parquet")
 
 
 class ExportReport(Record):
-    """What was written."""
+    """What is there after an export; ``num_written`` counts the files that this call had to write."""
 
     path: str
     num_samples: int
     num_images: int
+    num_files: int = 1
+    num_written: int = 1
+    size_bytes: int
+    """Of the files of rows, with the pictures that are inside them."""
+    seconds: float = 0.0
+    is_whole: bool = True
+    """False if the run was not finished, so that more samples may come."""
 
 
-def export_samples(data_dir: Path, out_dir: Path, form: str) -> ExportReport:
+def export_samples(
+    data_dir: Path, out_dir: Path, form: str, limits: FileLimits | None = None, progress: Progress | None = None
+) -> ExportReport:
     """Write all samples of a data folder below ``out_dir``, with their pictures and the data card.
 
-    Raises: ConfigError for an unknown form, RecordError if there are no samples or the disk is full.
+    Raises: ConfigError for an unknown form, or limits where one file is written; RecordError if there are no samples,
+        the folder is in use or holds another export, or the disk is full.
     """
-    writers: dict[str, Callable[[Path, Path], ExportReport]] = {
-        "llava": _export_llava,
-        "messages": _export_messages,
-        "parquet": _export_parquet,
-    }
-    if form not in writers:
+    started = time.monotonic()
+    if out_dir.exists() and not out_dir.is_dir():
+        raise ConfigError(f"{str(out_dir)!r} is a file; name a folder with --out")
+    if form in _SEVERAL_FILES:
+        report = _export_files(data_dir, out_dir, form, limits or FileLimits(), progress)
+    elif form not in get_args(ExportFormat):
         raise ConfigError(f"no export form named {form!r}. {suggest_name(form, get_args(ExportFormat))}")
-    report = writers[form](data_dir, out_dir)
-    card = data_dir / "card.md"
-    if card.is_file():
-        write_atomic(out_dir / "README.md", card.read_bytes())
-    return report
+    elif limits is not None:
+        raise ConfigError(f"the form {form!r} is one file; limits for files go with webdataset or parquet")
+    else:
+        with lock_folder(out_dir):
+            samples = _copy_images(data_dir, out_dir, progress)
+            report = (_write_llava if form == "llava" else _write_messages)(samples, out_dir)
+            card = data_dir / "card.md"
+            if card.is_file():
+                write_atomic(out_dir / "README.md", card.read_bytes())
+    is_whole = not manifest_path(data_dir).is_file() or read_manifest(data_dir).complete
+    seconds = round(time.monotonic() - started, 3)
+    return report.model_copy(update={"seconds": seconds, "is_whole": is_whole})
 
 
-def to_llava_row(sample: Sample, images: list[str]) -> dict[str, Any]:
-    """Return a row of LLaVA's JSON; ``image`` is a list only when there are several."""
-    return {
-        "id": sample.sample_id,
-        "image": images[0] if len(images) == 1 else images,
-        "conversations": [
-            {"from": "human" if turn.speaker == "user" else "gpt", "value": _tagged(turn)}
-            for turn in sample.draft.turns
-        ],
-    }
+def _export_files(
+    data_dir: Path,
+    out_dir: Path,
+    form: str,
+    limits: FileLimits,
+    progress: Progress | None,
+) -> ExportReport:
+    plan = plan_export(data_dir, limits)
+    is_tar = form == "webdataset"
+    names = (name_tars if is_tar else name_parquet_files)(len(plan.ends))
+    writer: WriteFile = TarWriter(data_dir) if is_tar else ParquetWriter(data_dir)
+    export = FileExport(plan, out_dir, form, names)
+    files = export.write_missing(writer, progress)
+    write_export_card(data_dir, out_dir, form, plan.num_samples, len(files))
+    return ExportReport(
+        path=str(out_dir if is_tar else out_dir / "data"),
+        num_samples=plan.num_samples,
+        num_images=sum(file.num_images for file in files),
+        num_files=len(files),
+        num_written=export.num_written,
+        size_bytes=sum(file.size_bytes for file in files),
+    )
 
 
-def to_messages(sample: Sample) -> list[dict[str, Any]]:
-    """Return chat messages; every part has both keys, so that tables of them have one schema."""
-    return [
-        {
-            "role": turn.speaker,
-            "content": [
-                *({"type": "image", "text": None} for _ in turn.images),
-                {"type": "text", "text": turn.text},
-            ],
-        }
-        for turn in sample.draft.turns
-    ]
+_Shown = Iterator[tuple[Sample, list[str]]]
+"""Samples with the paths of their copied pictures, relative to the export, in dialogue order."""
 
 
-def _tagged(turn: Turn) -> str:
-    return "".join(f"{IMAGE_TAG}\n" for _ in turn.images) + turn.text
-
-
-def _export_llava(data_dir: Path, out_dir: Path) -> ExportReport:
-    rows = [to_llava_row(sample, images) for sample, images in _with_images(data_dir, out_dir)]
-    path = out_dir / "llava.json"
-    write_atomic(path, orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n")
+def _write_llava(samples: _Shown, out_dir: Path) -> ExportReport:
+    rows = [to_llava_row(sample, images) for sample, images in samples]
+    data = orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n"
     num_images = sum(1 if isinstance(row["image"], str) else len(row["image"]) for row in rows)
-    return ExportReport(path=str(path), num_samples=len(rows), num_images=num_images)
+    return _write_rows(out_dir / "llava.json", data, len(rows), num_images)
 
 
-def _export_messages(data_dir: Path, out_dir: Path) -> ExportReport:
-    rows = [
-        {"id": sample.sample_id, "images": images, "messages": to_messages(sample)}
-        for sample, images in _with_images(data_dir, out_dir)
-    ]
-    path = out_dir / "messages.jsonl"
-    write_atomic(path, b"".join(orjson.dumps(row) + b"\n" for row in rows))
-    return ExportReport(path=str(path), num_samples=len(rows), num_images=sum(len(row["images"]) for row in rows))
+def _write_messages(samples: _Shown, out_dir: Path) -> ExportReport:
+    rows = [{"id": sample.sample_id, "images": images, "messages": to_messages(sample)} for sample, images in samples]
+    data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
+    return _write_rows(out_dir / "messages.jsonl", data, len(rows), sum(len(row["images"]) for row in rows))
 
 
-def _with_images(data_dir: Path, out_dir: Path) -> Iterator[tuple[Sample, list[str]]]:
-    """Yield samples with the paths of their copied pictures, relative to ``out_dir``, in dialogue order."""
-    for sample in read_painted_samples(data_dir):
+def _write_rows(path: Path, data: bytes, num_samples: int, num_images: int) -> ExportReport:
+    write_atomic(path, data)
+    return ExportReport(path=str(path), num_samples=num_samples, num_images=num_images, size_bytes=len(data))
+
+
+def _copy_images(data_dir: Path, out_dir: Path, progress: Progress | None) -> _Shown:
+    num_bytes, total = 0, count_samples(data_dir)
+    for done, sample in enumerate(read_painted_samples(data_dir), start=1):
         names = []
-        for index in _shown_order(sample):
+        for index in shown_order(sample):
             source = image_path(data_dir, sample.paintings[index].sha256)
             target = out_dir / "images" / source.name
             if not target.exists():
-                write_atomic(target, source.read_bytes())
+                data = source.read_bytes()
+                write_atomic(target, data)
+                num_bytes += len(data)
             names.append(f"images/{source.name}")
         yield sample, names
-
-
-def _shown_order(sample: Sample) -> list[int]:
-    return [index for turn in sample.draft.turns for index in turn.images]
-
-
-_PART = pa.struct([("type", pa.string()), ("text", pa.string())])
-_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(_PART))])
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def _parquet_schema() -> pa.Schema:
-    fields = [("id", pa.string()), ("images", pa.list_(_IMAGE)), ("messages", pa.list_(_MESSAGE))]
-    text = {"dtype": "string", "_type": "Value"}
-    part = {"type": text, "text": text}
-    features = {
-        "id": text,
-        "images": {"feature": {"_type": "Image"}, "_type": "List"},
-        "messages": {
-            "feature": {"role": text, "content": {"feature": part, "_type": "List"}},
-            "_type": "List",
-        },
-    }
-    # The key by which Hugging Face datasets learns that the structs are pictures.
-    return pa.schema(fields, metadata={b"huggingface": orjson.dumps({"info": {"features": features}})})
-
-
-def _export_parquet(data_dir: Path, out_dir: Path) -> ExportReport:
-    path = out_dir / "train.parquet"
-    schema = _parquet_schema()
-    num_samples = num_images = 0
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
-    with explain_disk_errors(path):
-        out_dir.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-            for rows in _groups(_parquet_row(data_dir, sample) for sample in read_painted_samples(data_dir)):
-                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-                num_samples += len(rows)
-                num_images += sum(len(row["images"]) for row in rows)
-        temporary.replace(path)
-    return ExportReport(path=str(path), num_samples=num_samples, num_images=num_images)
-
-
-def _parquet_row(data_dir: Path, sample: Sample) -> dict[str, Any]:
-    paths = [image_path(data_dir, sample.paintings[index].sha256) for index in _shown_order(sample)]
-    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
-    return {"id": sample.sample_id, "images": images, "messages": to_messages(sample)}
-
-
-def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    group: list[dict[str, Any]] = []
-    for row in rows:
-        group.append(row)
-        if len(group) == _ROWS_PER_GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
+        if progress is not None:
+            progress(done, total, num_bytes)

@@ -47,6 +47,34 @@ def test_rows_are_painted_verified_and_exported(invoke: Invoke, tmp_path: Path) 
     assert all((tmp_path / "out" / row["image"]).is_file() for row in rows)
 
 
+def test_an_export_in_files_tells_their_number_and_goes_on_where_it_stopped(invoke: Invoke, tmp_path: Path) -> None:
+    invoke("import", written(tmp_path / "animal.json", [released("cat"), released("dog")]), PAINTER, SMALL, ALONE)
+    tars = ("export", "--run", "runs/import", "--form", "webdataset", "--shard-samples", 1, "--shard-mb", 2)
+
+    first = invoke(*tars)
+    (tmp_path / "runs/import/export/webdataset/train-000001.tar").unlink()
+    second = invoke(*tars)
+    third = invoke(*tars, "--json")
+    other = invoke("export", "--run", "runs/import", "--form", "webdataset")
+
+    assert "2 samples with 2 pictures in 2 files, 0 MB" in first.stdout
+    assert "export: 2/2" in first.stderr
+    assert "in 2 files, 0 MB, of which 1 stood there already -> runs/import/export/webdataset" in second.stdout
+    report = json.loads(third.stdout)
+    assert (report["num_files"], report["num_written"], report["is_whole"]) == (2, 0, True)
+    assert other.exit_code == 2
+    assert "choose another folder with --out, or delete this one" in other.stderr
+
+
+def test_limits_for_files_are_refused_where_one_file_is_written(invoke: Invoke, tmp_path: Path) -> None:
+    invoke("import", written(tmp_path / "animal.json", [released("cat")]), PAINTER, SMALL, ALONE)
+
+    result = invoke("export", "--run", "runs/import", "--form", "messages", "--shard-mb", 5)
+
+    assert result.exit_code == 2
+    assert "limits for files go with webdataset or parquet" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [

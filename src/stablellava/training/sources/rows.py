@@ -7,7 +7,7 @@ from typing import Any, Literal
 from stablellava.core.draft import Turn
 from stablellava.core.errors import RecordError
 from stablellava.core.record import Record
-from stablellava.store.exports import IMAGE_TAG
+from stablellava.store.export_rows import IMAGE_TAG
 from stablellava.store.image_refs import ImageRef
 
 _SHOWN_CHARACTERS = 120

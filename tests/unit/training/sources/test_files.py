@@ -188,15 +188,13 @@ def test_chat_messages_may_be_texts_or_parts(tmp_path: Path, images: Path) -> No
     }
 
 
-@pytest.mark.parametrize("form", ["llava", "messages", "parquet"])
+@pytest.mark.parametrize("form", ["llava", "messages", "webdataset", "parquet"])
 def test_our_own_exports_and_run_directories_say_the_same(tmp_path: Path, form: str) -> None:
     data_dir = tmp_path / "run" / "data"
     tiny_vlm.write_samples(data_dir, 5)
-    export_samples(data_dir, tmp_path / "out", form)
+    report = export_samples(data_dir, tmp_path / "out", form)
     own = examples_of(tmp_path / "run")
-    exported = examples_of(
-        next(path for path in (tmp_path / "out").iterdir() if path.suffix in (".json", ".jsonl", ".parquet"))
-    )
+    exported = examples_of(report.path)
     for mine, theirs in zip(own, exported, strict=True):
         assert (mine.example_id, mine.turns) == (theirs.example_id, theirs.turns)
         assert [image.read_bytes() for image in mine.images] == [image.read_bytes() for image in theirs.images]
