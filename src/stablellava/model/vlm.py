@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from transformers import LlavaForConditionalGeneration
 
+from stablellava.model.answer_entropy import sum_entropy
+
 IGNORE = -100
 
 
@@ -68,8 +70,7 @@ class AnswerLoss(nn.Module):
             logits_SV = self.llava.lm_head(hidden_BLE[:, :-1][is_learned_BL])
         else:
             logits_SV = self.llava.lm_head(hidden_BLE)[:, :-1][is_learned_BL]
-        loss_sum = nn.functional.cross_entropy(logits_SV.float(), next_BL[is_learned_BL], reduction="sum")
-        return loss_sum / num_supervised
+        return sum_entropy(logits_SV.float(), next_BL[is_learned_BL]) / num_supervised
 
     def _look_at(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Run the tower; without a picture, on a blank one whose patches are then left out."""

@@ -64,7 +64,8 @@ def count_memory(
     parts = {
         **_count_states(model, strategy, num_devices, is_bfloat16),
         **_count_activations(model, batch, activation_bytes, has_checkpointing),
-        "logits of supervised tokens": batch.num_supervised * model.vocabulary * (4 + 4 + activation_bytes),
+        # One float32 buffer is the logits, then their gradient; autocast makes each of it or for it in bfloat16.
+        "logits of supervised tokens": batch.num_supervised * model.vocabulary * (6 if is_bfloat16 else 4),
         "context and buffers (assumed)": ASSUMED_OVERHEAD_BYTES,
     }
     return tuple(MemoryPart(name=name, bytes_per_device=round(value)) for name, value in parts.items() if value)

@@ -45,7 +45,7 @@ def test_full_training_of_13b_on_eight_gpus_is_what_a_hand_calculation_says() ->
         "gathered layers": 1.924,
         "layer inputs kept": 5.898,
         "one layer computed again": 2.772,
-        "logits of supervised tokens": 0.9216,
+        "logits of supervised tokens": 0.55296,
         "context and buffers (assumed)": 2.0,
     }
     assert gigabytes(plan) == pytest.approx(by_hand, rel=0.01)
@@ -59,7 +59,7 @@ def test_lora_of_7b_on_one_gpu_is_what_a_hand_calculation_says() -> None:
     assert plan.num_adapter_parameters == 32 * 128 * (4 * 8192 + 3 * 15104)
     assert plan.num_trained == plan.num_adapter_parameters + 1024 * 4096 + 4096 + 4096 * 4096 + 4096
     assert gigabytes(plan)["frozen weights"] == pytest.approx(14.69, rel=0.01)
-    assert plan.total_gb == pytest.approx(23.27, rel=0.01)
+    assert plan.total_gb == pytest.approx(23.25, rel=0.01)
     assert plan.fits
     assert plan.hours is None
 
@@ -67,7 +67,7 @@ def test_lora_of_7b_on_one_gpu_is_what_a_hand_calculation_says() -> None:
 def test_what_cannot_fit_comes_with_what_would() -> None:
     plan = plan_stage(settings("7b", 16, lora=True), "instruct", Cluster(1, 24, "ddp"), COUNTS)
     assert not plan.fits
-    assert plan.advice == ("batch_size=2 gradient_accumulation=8 takes 23.7 GB",)
+    assert plan.advice == ("batch_size=2 gradient_accumulation=8 takes 23.6 GB",)
 
 
 def test_nothing_that_fits_is_said_plainly() -> None:
