@@ -52,7 +52,7 @@ class SynthesisReport(Record):
     spending: Spending | None = None
     """Of this start; null where no chat model is asked."""
     spending_by_capability: dict[str, Spending] = {}
-    """Of all starts of the run, by capability; a start that was killed is missing."""
+    """Of all starts of the run, by capability; of one that was killed the last calls are missing."""
     coverage: tuple[Coverage, ...]
     num_painted: int
     """Pictures painted by this call; a resumed run paints only what is missing."""

@@ -16,12 +16,12 @@ from stablellava.filters.lexicon import Lexicon
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
 from stablellava.synthesis.chat_drafting.room import DraftingRoom, is_chat, open_drafting
-from stablellava.synthesis.chat_drafting.spending import add_to_file
+from stablellava.synthesis.chat_drafting.spending import SpendingFile
 from stablellava.synthesis.evolution import Evolution
 from stablellava.synthesis.making import MakerSetup
 from stablellava.synthesis.painting import build_painter
 from stablellava.synthesis.planning import training_planner
-from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
+from stablellava.synthesis.reporting import ProgressCallback, SynthesisProgress, SynthesisReport
 from stablellava.synthesis.round_plan import RoundPlanner
 from stablellava.synthesis.rounds import RoundLoop
 from stablellava.synthesis.target_planning import TargetedPlanner
@@ -92,12 +92,13 @@ def fill_folder(
         inputs["settings"]["samples_per_capability"] = num_wanted
         stack.enter_context(lock_folder(data_dir))
         manifest = open_manifest(data_dir, inputs, attribution)
+        spending = SpendingFile(spending_path, room.meter) if room is not None else None
         loop = RoundLoop(
             manifest,
             MakerSetup(data_dir, settings, material.lexicon, has_writer=room is None),
             material.capabilities,
             num_wanted * len(material.capabilities),
-            progress,
+            _telling(progress, spending),
             drafts=room.stream if room is not None else None,
             evolution=_evolution_of(settings, material, data_dir) if purpose == "train" else None,
         )
@@ -105,10 +106,23 @@ def fill_folder(
             report = loop.run_rounds(planners, num_wanted)
         finally:
             # What a failed or interrupted start has paid counts as well.
-            sums = add_to_file(spending_path, room.meter.by_capability) if room is not None else {}
+            sums = spending.save() if spending is not None else {}
     if room is None:
         return report
     return report.model_copy(update={"spending": room.meter.total, "spending_by_capability": sums})
+
+
+def _telling(progress: ProgressCallback | None, spending: SpendingFile | None) -> ProgressCallback | None:
+    """Return a callback that also saves what was spent."""
+    if spending is None:
+        return progress
+
+    def tell(standing: SynthesisProgress) -> None:
+        spending.save_now_and_then()
+        if progress is not None:
+            progress(standing)
+
+    return tell
 
 
 def _evolution_of(settings: SynthesisSettings, material: Material, data_dir: Path) -> Evolution | None:

@@ -42,6 +42,24 @@ def test_the_prompt_is_given_back() -> None:
     assert value["prompt"] == 'a "red" owl'
 
 
+def test_each_picture_of_a_request_has_a_prompt_of_its_own() -> None:
+    several = {
+        "type": "object",
+        "properties": {"prompts": {"type": "array", "items": {"type": "string"}, "minItems": 3}},
+    }
+    asked = "Keywords: bread\nPictures: rye | salt\n\nKeywords: a frog's life\nPictures: egg | tadpole | frog\nPlace: x"
+
+    written = parse_answer(ask(FakeChat(), text=asked, schema=several).text, several).value
+    assert written is not None
+    assert [prompt.partition(",")[0] for prompt in written["prompts"]] == ["((egg))", "((tadpole))", "((frog))"]
+
+    without = parse_answer(
+        ask(FakeChat(), text=f"{asked}\nKeywords: owl\nPlace: y", schema=several).text, several
+    ).value
+    assert without is not None
+    assert [prompt.partition(",")[0] for prompt in without["prompts"]] == ["((owl))"] * 3
+
+
 def test_equal_requests_have_equal_answers_and_seeds_make_them_differ() -> None:
     texts = [ask(FakeChat(), number).text for number in range(50)]
 

@@ -25,13 +25,14 @@ class FakeChat:
     """Answers with the smallest JSON that fits the request's schema, or with a sentence where there is none.
 
     What it says is about one of the keywords that the request lists; a field named like "prompt" or "echo" gets the
-    prompt that the request holds, or a new one.
+    prompt that the request holds, or a new one: each of several its own where the request says what they show.
     Equal requests get equal answers, and planted faults are at the same place in every run.
 
     Args:
         script: answers instead (from Python only): takes a request, returns a text or a failure.
         keywords_labels: what the line opens with that lists keywords, parted by commas; the last such line counts.
         echo_labels: what the line opens with that holds the prompt.
+        parts_labels: what the line behind the keywords opens with that says what each picture shows, parted by bars.
         broken_share: share of requests answered with prose instead of JSON.
         truncated_share: share answered with half of the answer.
         fail_share: share that fail with "server_error".
@@ -49,6 +50,7 @@ class FakeChat:
         script: Callable[[ChatRequest], str | ChatFailure] | None = None,
         keywords_labels: Sequence[str] = ("keywords:", "keyword:"),
         echo_labels: Sequence[str] = ("prompt:",),
+        parts_labels: Sequence[str] = ("pictures:",),
         broken_share: float = 0.0,
         truncated_share: float = 0.0,
         fail_share: float = 0.0,
@@ -60,6 +62,7 @@ class FakeChat:
         self._script = script
         self._keywords_labels = tuple(f"\n{label.lower()}" for label in keywords_labels)
         self._echo_labels = tuple(f"\n{label.lower()}" for label in echo_labels)
+        self._parts_labels = tuple(f"\n{label.lower()}" for label in parts_labels)
         self._failures = (("server_error", fail_share), ("rate_limited", rate_limited_share))
         self._broken_share = broken_share
         self._truncated_share = truncated_share
@@ -68,8 +71,8 @@ class FakeChat:
         self.max_in_flight = max_in_flight
         self.num_answers = 0
         self._templates: dict[bytes, str] = {}
-        labels = (self._keywords_labels, self._echo_labels)
-        self.revision = hash_id("1", *labels, broken_share, truncated_share, collapse_after)
+        labels = (self._keywords_labels, self._echo_labels, self._parts_labels)
+        self.revision = hash_id("2", *labels, broken_share, truncated_share, collapse_after)
 
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or a planted failure."""
@@ -105,33 +108,42 @@ class FakeChat:
             return "Sure! Here is what you asked for."
         if self._collapse_after is not None and self.num_answers > self._collapse_after:
             digest = xxhash.xxh3_128_hexdigest(str(int(digest, 16) % _NUM_COLLAPSED).encode())
-        sentence, prompt = self._say(sent, digest)
+        sentence, prompts = self._say(sent, digest)
         if request.json_schema is None:
-            return prompt
-        text = self._template_of(request.json_schema)
-        text = text.replace(_SENTENCE_MARK, orjson.dumps(sentence).decode()[1:-1]).replace(
-            _PROMPT_MARK, orjson.dumps(prompt).decode()[1:-1]
-        )
+            return prompts[0]
+        text = self._template_of(request.json_schema).replace(_SENTENCE_MARK, _inside_quotes(sentence))
+        for prompt in prompts[:-1]:
+            text = text.replace(_PROMPT_MARK, _inside_quotes(prompt), 1)
+        text = text.replace(_PROMPT_MARK, _inside_quotes(prompts[-1]))
         if self._truncated_share and share_of(digest, "truncated") < self._truncated_share:
             return text[: len(text) // 2]
         return text
 
-    def _say(self, sent: str, digest: str) -> tuple[str, str]:
-        """Return a sentence and a prompt that fit the request."""
+    def _say(self, sent: str, digest: str) -> tuple[str, list[str]]:
+        """Return a sentence, and one or more prompts, that fit the request."""
         number = int(digest[:15], 16)
         lowered = f"\n{sent.lower()}"
         keywords = _last_line(self._keywords_labels, lowered, sent).split(",")
         subject = keywords[number % len(keywords)].strip() or "thing"
         place, light = _PLACES[number // 7 % len(_PLACES)], _LIGHTS[number // 49 % len(_LIGHTS)]
         sentence = f"{_OPENINGS[number // 343 % len(_OPENINGS)]} {subject} {place} in {light}."
-        echo = _last_line(self._echo_labels, lowered, sent)
-        return sentence, echo or f"(({subject})), {place}, {light}, take {digest[:6]}"
+        if echo := _last_line(self._echo_labels, lowered, sent):
+            return sentence, [echo]
+        # Those of a worked example stand before the keywords that the request itself is about.
+        asked = max(0, *(lowered.rfind(label) for label in self._keywords_labels))
+        parts = _last_line(self._parts_labels, lowered[asked:], sent[asked:]).split("|")
+        shown = [part.strip() for part in parts if part.strip()] or [subject]
+        return sentence, [f"(({part})), {place}, {light}, take {digest[:6]}" for part in shown]
 
     def _template_of(self, schema: dict[str, Any]) -> str:
         written = orjson.dumps(schema)
         if written not in self._templates:
             self._templates[written] = orjson.dumps(_fit(schema, "", schema.get("$defs", {}))).decode()
         return self._templates[written]
+
+
+def _inside_quotes(text: str) -> str:
+    return orjson.dumps(text).decode()[1:-1]
 
 
 def _last_line(labels: Sequence[str], lowered: str, sent: str) -> str:

@@ -4,8 +4,9 @@ Nothing of it is part of the data: a resumed run pays for less than one that was
 """
 
 import asyncio
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import orjson
@@ -19,6 +20,7 @@ from stablellava.core.record import Record
 from stablellava.store.files import write_atomic
 
 _TOKENS_PER_PRICE = 1_000_000
+_SECONDS_BETWEEN_SAVES = 2.0
 _CHARS_PER_TOKEN = 3
 """Fewer than in English text, so that what a call may cost is not stated too low."""
 
@@ -216,20 +218,39 @@ def capability_counted(request: ChatRequest) -> str:
     return request.request_id.partition("/")[0]
 
 
-def add_to_file(path: Path, start: dict[str, Spending]) -> dict[str, Spending]:
-    """Add one start's spending to what earlier starts of the run left in the file, and return the sums.
+class SpendingFile:
+    """The sums of all starts of a run, this one included as far as it has come.
 
-    A start that was killed is missing here; its answers are in the cache all the same.
+    Args:
+        path: of the file.
+        meter: of this start.
+        clock: gives seconds.
     """
-    sums = read_file(path)
-    for name, spending in start.items():
-        sums[name] = sums[name].plus(spending) if name in sums else spending
-    write_atomic(path, orjson.dumps({name: sums[name].model_dump() for name in sorted(sums)}) + b"\n")
-    return sums
+
+    def __init__(self, path: Path, meter: SpendingMeter, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._meter = meter
+        self._clock = clock
+        self._earlier = read_file(path)
+        self._saved_at = clock()
+
+    def save_now_and_then(self) -> None:
+        """Save if that is some seconds ago: a start that is killed has its last calls missing, no more."""
+        if self._clock() - self._saved_at >= _SECONDS_BETWEEN_SAVES:
+            self.save()
+
+    def save(self) -> dict[str, Spending]:
+        """Write the sums, and return them. Raises: RecordError (full disk)."""
+        sums = dict(self._earlier)
+        for name, spending in self._meter.by_capability.items():
+            sums[name] = sums[name].plus(spending) if name in sums else spending
+        write_atomic(self._path, orjson.dumps({name: sums[name].model_dump() for name in sorted(sums)}) + b"\n")
+        self._saved_at = self._clock()
+        return sums
 
 
 def read_file(path: Path) -> dict[str, Spending]:
-    """Return the sums that ``add_to_file`` wrote; none if there is no file."""
+    """Return the sums that SpendingFile wrote; none if there is no file."""
     if not path.is_file():
         return {}
     return {name: Spending(**entry) for name, entry in orjson.loads(path.read_bytes()).items()}

@@ -10,9 +10,10 @@ from stablellava.synthesis.chat_drafting.spending import (
     LimitReached,
     MeteredChat,
     Spending,
+    SpendingFile,
     SpendingMeter,
-    add_to_file,
     look_up_prices,
+    read_file,
 )
 from talking import TalkingChat
 
@@ -76,9 +77,25 @@ def test_failed_calls_count_but_have_no_tokens() -> None:
 
 def test_starts_of_a_run_add_up_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "spending.json"
-    add_to_file(path, {"a": Spending(num_calls=2, cost=1.0)})
-    sums = add_to_file(path, {"a": Spending(num_calls=3, cost=0.5), "b": Spending(num_calls=1)})
-    assert sums == {"a": Spending(num_calls=5, cost=1.5), "b": Spending(num_calls=1)}
+    first, _ = ask_many(4, **PRICES)
+    second, _ = ask_many(2, **PRICES)
+    SpendingFile(path, first).save()
+    later = SpendingFile(path, second)
+    assert later.save() == later.save(), "saved twice, counted once"
+    assert read_file(path) == {
+        name: first.by_capability[name].plus(second.by_capability[name]) for name in first.by_capability
+    }
+
+
+def test_what_a_killed_start_has_spent_is_in_the_file_but_for_its_last_seconds(tmp_path: Path) -> None:
+    path, now = tmp_path / "spending.json", 0.0
+    meter, _ = ask_many(4, **PRICES)
+    killed = SpendingFile(path, meter, clock=lambda: now)
+    killed.save_now_and_then()
+    assert read_file(path) == {}
+    now = 10.0
+    killed.save_now_and_then()
+    assert read_file(path) == meter.by_capability
 
 
 def test_prices_come_out_of_a_table(tmp_path: Path) -> None:
