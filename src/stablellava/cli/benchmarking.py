@@ -27,6 +27,7 @@ class TaskRequest:
 
     task: str
     data: Path | None
+    hub: str | None = None
     variant: str = ""
     images: Path | None = None
     limit: int | None = None
@@ -51,11 +52,17 @@ def list_tasks(as_json: JsonOption = False) -> None:
     """
     from stablellava.cli.output import print_result
     from stablellava.cli.tables import text_table
+    from stablellava.evaluation.benchmarks.hub import SOURCES
     from stablellava.evaluation.benchmarks.registry import find_task, list_tasks
 
     tasks = [find_task(name) for name in list_tasks()]
+    on_hub = {name: source.name.words for name, source in SOURCES.items()}
     rows = [
-        (task.name, task.needs, "\n".join(f"{name}: {about}" for name, about in task.variants.items()))
+        (
+            task.name,
+            task.needs + (f"\n--hub default: {on_hub[task.name]}" if task.name in on_hub else ""),
+            "\n".join(f"{name}: {about}" for name, about in task.variants.items()),
+        )
         for task in tasks
     ]
     result = {
@@ -64,6 +71,7 @@ def list_tasks(as_json: JsonOption = False) -> None:
                 "name": task.name,
                 "title": task.title,
                 "needs": task.needs,
+                "hub": on_hub.get(task.name),
                 "variants": dict(task.variants),
                 "judged": task.judge_requests is not None,
                 "submission": task.submission.about if task.submission else None,
@@ -81,12 +89,15 @@ def run_request(request: TaskRequest) -> "TaskLog":
     """
     from stablellava.cli.output import note
     from stablellava.core.errors import ConfigError
+    from stablellava.evaluation.benchmarks.hub import fetch_task
     from stablellava.evaluation.benchmarks.loading import load_task
     from stablellava.evaluation.benchmarks.registry import find_task
 
     task = find_task(request.task)
-    if request.data is None:
-        raise ConfigError(f"--task {task.name} needs --data: {task.needs}")
+    if request.data is None and request.hub is None:
+        raise ConfigError(f"--task {task.name} needs --data: {task.needs}; or --hub default")
+    if request.data is not None and request.hub is not None:
+        raise ConfigError("--data and --hub both say where the files are; give one of them")
     sources = {"--model": request.model, "--chat": request.chat, "--answers": request.answers}
     named = [name for name, value in sources.items() if value is not None]
     if len(named) != 1:
@@ -95,7 +106,7 @@ def run_request(request: TaskRequest) -> "TaskLog":
     out = request.out or _default_folder(request)
     loaded = load_task(
         task,
-        request.data,
+        request.data or fetch_task(task.name, str(request.hub)),
         out,
         variant=request.variant,
         images_dir=request.images,

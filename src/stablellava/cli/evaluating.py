@@ -24,6 +24,7 @@ def evaluate(
     data: opts.DataOption = None,
     run: RunOption = None,
     task: opts.TaskOption = None,
+    hub: opts.HubOption = None,
     variant: opts.VariantOption = "",
     images: opts.ImagesOption = None,
     limit: opts.LimitOption = None,
@@ -54,7 +55,7 @@ def evaluate(
 
     about_tasks = {
         "--variant": variant, "--images": images, "--limit": limit, "--keep-going": keep_going, "--out": out,
-        "--model-option": model_option, "--chat": chat, "--judge": judge, "--answers": answers,
+        "--model-option": model_option, "--chat": chat, "--judge": judge, "--answers": answers, "--hub": hub,
     }  # fmt: skip
     if rescore is not None:
         _refuse({"--task": task, "--model": model, **about_tasks}, "--rescore takes all but --submission from the log")
@@ -66,7 +67,7 @@ def evaluate(
         _evaluate_suite(model, suite, data, run, overrides, as_json)
         return
     request = TaskRequest(
-        task=task, data=data, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
+        task=task, data=data, hub=hub, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
         model_options=model_option or (), chat=chat, chat_options=chat_option or (), judge=judge,
         judge_options=judge_option or (), judge_runs=judge_runs, answers=answers, answers_format=answers_format,
         out=out, overrides=overrides or (),

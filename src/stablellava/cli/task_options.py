@@ -33,6 +33,14 @@ DataOption = Annotated[
     ),
 ]
 TaskOption = Annotated[str | None, typer.Option("--task", "-t", help="A benchmark; see stablellava tasks list.")]
+HubOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hub",
+        help="Fetch the task's files from the Hugging Face hub instead of --data: 'default' or another dataset.",
+        metavar="DATASET[:CONFIG][@SPLIT]",
+    ),
+]
 VariantOption = Annotated[str, typer.Option("--variant", help="Prompt and protocol; by default LLaVA-1.5's.")]
 ImagesOption = Annotated[
     Path | None, typer.Option("--images", help="Where the task's pictures lie, if elsewhere.", metavar="DIR")

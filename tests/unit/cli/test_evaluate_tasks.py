@@ -68,6 +68,9 @@ def test_a_submission_is_written_beside_the_scores(invoke: Invoke, tmp_path: Pat
     [
         (("--task", "pop", "--data", "x"), "no task named 'pop'. Did you mean 'pope'?"),
         (("--task", "pope"), "--task pope needs --data: the folder with coco_pope_random.json"),
+        (("--task", "pope", "--data", "x", "--hub", "default", "--chat", "openai"), "--data and --hub both say"),
+        (("--hub", "default"), "--hub does not go here: it is about a task"),
+        (("--task", "vizwiz", "--hub", "default", "--chat", "openai"), "'vizwiz' is not read from the hub"),
         (("--task", "pope", "--data", "x"), "--model, --chat, --answers says where answers come from; got none"),
         (("--task", "pope", "--data", "x", "--model", "m", "--chat", "openai"), "got --model and --chat"),
         (("--model-option", "device=cpu"), "--model-option does not go here: it is about a task"),
@@ -86,6 +89,13 @@ def test_options_that_cannot_work_are_told_before_anything_is_done(
     assert message in result.stderr
 
 
+def test_a_hub_out_of_reach_ends_with_exit_code_3_and_one_line(invoke: Invoke) -> None:
+    result = invoke("evaluate", "--task", "mme", "--hub", "default", "--chat", "openai")
+    assert result.exit_code == 3
+    (line,) = result.stderr.splitlines()
+    assert "the hub cannot be reached for lmms-lab/MME@test" in line
+
+
 def test_unknown_options_of_a_model_are_named_before_it_is_loaded(invoke: Invoke, tmp_path: Path) -> None:
     arguments = ("evaluate", "--task", "pope", "--data", files.pope(tmp_path), "--model", "none", "--out", "out")
     result = invoke(*arguments, "--model-option", "precision=half")
@@ -98,6 +108,7 @@ def test_tasks_are_listed_with_what_they_need(invoke: Invoke) -> None:
     assert len(listed) == 15
     by_name = {task["name"]: task for task in listed}
     assert by_name["mmvet"]["judged"] is True
+    assert by_name["pope"]["hub"] == "lmms-lab/POPE:Full@random,popular,adversarial"
     assert by_name["mmbench"]["submission"] == "XLSX for the MMBench server"
     assert next(iter(by_name["textvqa"]["variants"])) == "llava"
 
