@@ -1,7 +1,7 @@
 """Benchmarks from the Hugging Face hub: fetched once and written as the files that the tasks read.
 
 Left out: VizWiz, of whose rows there it is not known whether the questions are as in the official file (lmms-eval
-capitalises them anew). SEED-Bench has no middle frames of its videos there, so that only its image variant can be asked.
+capitalises them anew). SEED-Bench has no middle frames of its videos there, so only its image variant can be asked.
 """
 
 import base64

@@ -126,8 +126,8 @@ def test_mmvet_takes_capabilities_in_either_form(
 
 def test_llavabench_gets_context_and_reference(publish: Callable[..., str], tmp_path: Path) -> None:
     row = {
-        "question_id": "0", "question": "What is this?", "category": "conv", "caption": "A dog.", "gpt_answer": "A dog!",
-        "image_id": "001.jpg", "image": PICTURE,
+        "question_id": "0", "question": "What is this?", "category": "conv", "caption": "A dog.",
+        "gpt_answer": "A dog!", "image_id": "001.jpg", "image": PICTURE,
     }  # fmt: skip
     (item,) = load("llavabench", publish({"train": [row]}), tmp_path).items
     assert (item.reference, item.fields["caption"], item.group) == (("A dog!",), "A dog.", "conv")
@@ -156,7 +156,7 @@ def test_tasks_that_are_not_on_the_hub_say_which_are(task: str) -> None:
 
 def test_a_split_that_is_not_there_is_named(publish: Callable[..., str]) -> None:
     row = {"question_id": "1", "question": "?", "answer": "yes", "image": PICTURE}
-    with pytest.raises(ConfigError, match="@dev: .*dev"):
+    with pytest.raises(ConfigError, match=r"@dev: .*dev"):
         fetch_task("pope", publish({"random": [row]}) + "@dev")
 
 
