@@ -8,7 +8,7 @@ from typing import Any, Literal
 from stablellava.core.errors import BackendMissing, ConfigError
 from stablellava.core.suggesting import suggest_name
 
-Kind = Literal["writer", "chat", "painter", "repainter", "scorer", "features"]
+Kind = Literal["writer", "chat", "painter", "repainter", "scorer", "classifier", "features"]
 ENTRY_POINT_GROUP = "stablellava.backends"
 
 _BUILT_IN: dict[str, str] = {
@@ -19,6 +19,7 @@ _BUILT_IN: dict[str, str] = {
     "chat.fake-chat": "stablellava.backends.adapters.fake_chat:FakeChat",
     "features.efficientnet-lite0": "stablellava.backends.adapters.picture_features:EfficientNetFeatures",
     "scorer.image-text": "stablellava.backends.adapters.image_text_scorer:ImageTextScorer",
+    "classifier.image-classifier": "stablellava.backends.adapters.image_classifier:ImageClassifier",
     "painter.openmoji": "stablellava.backends.adapters.openmoji:OpenMojiPainter",
     "painter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersPainter",
     "repainter.diffusers": "stablellava.backends.adapters.diffusers_painter:DiffusersRepainter",

@@ -123,6 +123,23 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Classifier(Protocol):
+    """Says what kind of picture one is (kind "classifier")."""
+
+    name: str
+    labels: tuple[str, ...]
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same picture could get another probability; part of a run's fingerprint."""
+        ...
+
+    def classify(self, images: Sequence[bytes]) -> list[dict[str, float]]:
+        """Return label -> probability for encoded pictures, in their order, whatever the batch."""
+        ...
+
+
+@runtime_checkable
 class FeatureReader(Protocol):
     """Turns pictures into vectors (kind "features")."""
 

@@ -8,6 +8,7 @@ import typer
 from stablellava.cli.options import JsonOption, RunOption
 
 if TYPE_CHECKING:
+    from stablellava.config.verifying import VerifySettings
     from stablellava.filters.base import Check
     from stablellava.filters.benchmark_items import BenchmarkIndex
     from stablellava.synthesis.duplicates import Duplicate
@@ -38,22 +39,30 @@ def filter_samples(
     language: Annotated[
         str | None, typer.Option("--language", help="Drop dialogues in another language (ISO 639).", metavar="CODE")
     ] = None,
+    look: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--look",
+            help="Look at the pictures, too: not_blank; pixels, image_text, safe_picture, judge + :{SETTING: VALUE}.",
+            metavar="CHECK",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go through finished data once more: duplicates, boilerplate, unsafe prompts, benchmark items.
 
     Says what it finds; with --out, what passes is written there and the rest stands among its rejects.
 
-    Example: stablellava filter --run runs/demo --against runs/demo/suites/held-out --out runs/clean
+    Example: stablellava filter --run runs/demo --against runs/demo/suites/held-out --look not_blank --out runs/clean
     """
     from stablellava.cli.output import print_result
     from stablellava.core.errors import ConfigError
 
     if not files:
-        report = _filter_run(run, out, against or [], near, language)
+        report = _filter_run(run, out, against or [], near, language, look or [])
         print_result(report.model_dump(mode="json"), as_json, "\n".join(_describe_report(report)))
         return
-    if run or out or against:
+    if run or out or against or look:
         raise ConfigError(
             "files of rows are only looked through for duplicates; "
             "take them in first to filter them: stablellava import FILE --run runs/NAME"
@@ -62,7 +71,7 @@ def filter_samples(
 
 
 def _filter_run(
-    run: Path | None, out: Path | None, against: list[Path], near: float, language: str | None
+    run: Path | None, out: Path | None, against: list[Path], near: float, language: str | None, look: list[str]
 ) -> "FilterReport":
     from stablellava.cli.runs import existing_run, save_config
     from stablellava.store.layout import RunLayout
@@ -72,6 +81,7 @@ def _filter_run(
     target = RunLayout(out) if out else None
     policy = FilterPolicy(
         checks=_build_checks(language),
+        further=_read_looks(look),
         min_overlap=near,
         benchmarks=_read_benchmarks(against),
         description={"language": language},
@@ -85,7 +95,7 @@ def _filter_run(
 def _describe_report(report: "FilterReport") -> list[str]:
     matches = report.benchmark_matches[:_NUM_EXAMPLES]
     return [
-        f"{report.num_samples:,} samples, {report.num_kept:,} kept",
+        f"{report.num_samples:,} samples, {report.num_kept:,} kept; asked: {', '.join(report.asked)}",
         *(f"  dropped {count:,}: {reason}" for reason, count in report.dropped.items()),
         *(f"  {kind}: {count:,}" for kind, count in report.duplicates.items()),
         *(f"  {name}: {kind} {item} ({score:.2f})" for name, kind, item, score in matches),
@@ -129,6 +139,21 @@ def _build_checks(language: str | None) -> "tuple[Check, ...]":
 
     checks: list[Check] = [SafePrompt(), KeywordInPrompt(), NoBoilerplate(), TextLength()]
     return (*checks, InLanguage(language)) if language else tuple(checks)
+
+
+def _read_looks(words: list[str]) -> "VerifySettings | None":
+    from pydantic import ValidationError
+
+    from stablellava.cli.study import read_backend
+    from stablellava.config.verifying import VerifySettings
+    from stablellava.core.errors import ConfigError
+    from stablellava.core.record import first_problem
+
+    read = [read_backend(word) for word in words]
+    try:
+        return VerifySettings.model_validate({"checks": [{"check": one.backend, **one.options} for one in read]})
+    except ValidationError as exc:
+        raise ConfigError(f"--look {' '.join(words)}: {first_problem(exc)}") from exc
 
 
 def _read_benchmarks(folders: list[Path]) -> "BenchmarkIndex | None":

@@ -10,16 +10,18 @@ class CheckSettings(Settings):
 
     check: Literal[
         "safe_prompt", "keyword_in_prompt", "boilerplate", "length", "language",
-        "not_blank", "pixels", "image_text", "judge",
+        "not_blank", "pixels", "image_text", "safe_picture", "judge",
     ]  # fmt: skip
     """Of the text, before painting: safe_prompt, keyword_in_prompt, boilerplate, length, language. Of the picture:
-    not_blank, pixels (fitted by calibrate), image_text (CLIP, SigLIP), judge (a chat model that takes pictures)."""
+    not_blank, pixels (fitted by calibrate), image_text (CLIP, SigLIP), safe_picture (an image classifier), judge (a
+    chat model that takes pictures)."""
     options: dict[str, Any] = {}
-    """Of the check: {language: en}, {model: runs/demo/checks/pixels.npz}, {min_share: 0.8}."""
+    """Of the check: {language: en}, {model: runs/demo/checks/pixels.npz}, {min_share: 0.8},
+    {unsafe_labels: [nsfw]}."""
     backend: BackendSettings | None = None
-    """The scorer of image_text, the chat model of judge."""
+    """The scorer of image_text, the classifier of safe_picture, the chat model of judge."""
     threshold: float | None = None
-    """Least score of pixels and image_text; calibrate picks one."""
+    """Least score of pixels and image_text, which calibrate picks, and of safe_picture (0.5)."""
     thresholds: dict[str, float] = {}
     """Per capability, instead of ``threshold``."""
 

@@ -6,11 +6,13 @@ among the rejects with its reason.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.config.verifying import VerifySettings
 from stablellava.core.capability import Keyword
 from stablellava.core.record import Record
 from stablellava.core.sample import Rejected, Sample, Verdict
@@ -27,6 +29,7 @@ from stablellava.store.manifest import (
 from stablellava.store.shards import list_shards, read_samples, read_shard
 from stablellava.synthesis.derived_data import commit_data
 from stablellava.synthesis.duplicates import Duplicate, DuplicateFinder, DuplicateKind, TextPair, count_kinds
+from stablellava.synthesis.further_checks import FurtherChecks
 from stablellava.synthesis.making import reject
 
 DROPPED_KINDS: tuple[DuplicateKind, ...] = ("exact_pair", "near_pair", "near_image")
@@ -37,7 +40,8 @@ class FilterPolicy:
     """What is asked of every sample.
 
     Attributes:
-        checks: by their names in the report.
+        checks: of the text, by their names in the report.
+        further: checks of the pictures, asked about what the others let pass.
         min_overlap: least overlap of shingles that makes texts near-duplicates.
         dropped_kinds: duplicates that are dropped; the other kinds are only counted.
         benchmarks: pictures and questions to stay clear of; None asks nothing.
@@ -45,6 +49,7 @@ class FilterPolicy:
     """
 
     checks: tuple[Check, ...] = ()
+    further: VerifySettings | None = None
     min_overlap: float = 0.8
     dropped_kinds: tuple[DuplicateKind, ...] = DROPPED_KINDS
     benchmarks: BenchmarkIndex | None = None
@@ -57,6 +62,8 @@ class FilterReport(Record):
     data_dir: str
     out_dir: str
     """Empty: nothing was written."""
+    asked: tuple[str, ...]
+    """What every sample was asked, in this order."""
     num_samples: int
     num_kept: int
     dropped: dict[str, int]
@@ -82,6 +89,7 @@ class _Sieve:
         self._finder = DuplicateFinder(policy.min_overlap)
         self._pictures = LookAlikes()
         self._capabilities = {name: load_capability(name) for name in list_capabilities()}
+        self._further = FurtherChecks(policy.further, data_dir)
         self._own_uses = _count_questions(data_dir) if policy.benchmarks else Counter[frozenset[str]]()
         self.duplicates: list[Duplicate] = []
         self.matches: list[tuple[str, BenchmarkMatch]] = []
@@ -90,15 +98,44 @@ class _Sieve:
         repeats: dict[str, list[Duplicate]] = {}
         for duplicate in self._finder.add([TextPair.from_draft(s.sample_id, s.draft) for s in samples]):
             repeats.setdefault(duplicate.name, []).append(duplicate)
-        return [self._judge_one(sample, repeats.get(sample.sample_id, [])) for sample in samples]
+        asked = self._ask_checks(samples)
+        return [
+            self._judge_one(sample, asked[sample.sample_id], repeats.get(sample.sample_id, [])) for sample in samples
+        ]
 
-    def _judge_one(self, sample: Sample, repeats: list[Duplicate]) -> Sample | Rejected:
-        candidate = Candidate(sample.draft, self._keyword_of(sample), sample.paintings)
-        verdicts = list(sample.verdicts)
+    @property
+    def asked(self) -> tuple[str, ...]:
+        policy = self._policy
+        of_pictures = [settings.check for settings in policy.further.checks] if policy.further else []
+        benchmarks = ["benchmark_items"] if policy.benchmarks else []
+        return (*(check.name for check in policy.checks), *of_pictures, "duplicates", *benchmarks)
+
+    def close(self) -> None:
+        """Let go of what the picture checks hold."""
+        self._further.close()
+
+    def _ask_checks(self, samples: Sequence[Sample]) -> dict[str, tuple[Verdict, ...]]:
+        """Return each sample's verdicts up to the first refusal; pictures are looked at many at a time."""
+        verdicts = {sample.sample_id: self._ask_text(sample) for sample in samples}
+        standing = [s for s in samples if all(verdict.kept for verdict in verdicts[s.sample_id])]
+        looked = self._further.look([self._candidate(sample) for sample in standing])
+        for sample, found in zip(standing, looked, strict=True):
+            verdicts[sample.sample_id] += found.verdicts
+        return verdicts
+
+    def _ask_text(self, sample: Sample) -> tuple[Verdict, ...]:
+        verdicts: list[Verdict] = []
         for check in self._policy.checks:
-            verdicts.append(check.judge(candidate))
+            verdicts.append(check.judge(self._candidate(sample)))
             if not verdicts[-1].kept:
-                return reject(candidate, tuple(verdicts))
+                break
+        return tuple(verdicts)
+
+    def _judge_one(self, sample: Sample, asked: tuple[Verdict, ...], repeats: list[Duplicate]) -> Sample | Rejected:
+        candidate = self._candidate(sample)
+        verdicts = [*sample.verdicts, *asked]
+        if asked and not asked[-1].kept:
+            return reject(candidate, tuple(verdicts))
         repeats = [*repeats, *self._find_images(sample)]
         self.duplicates.extend(repeats)
         refusal = self._refuse(sample, repeats)
@@ -145,10 +182,10 @@ class _Sieve:
         rare = (question for question in questions if self._own_uses[content_words(question)] <= _MAX_OWN_USES)
         return next((match for question in rare if (match := index.match_question(question))), None)
 
-    def _keyword_of(self, sample: Sample) -> Keyword:
+    def _candidate(self, sample: Sample) -> Candidate:
         capability = self._capabilities.get(sample.draft.capability)
         found = capability.find_keyword(sample.draft.keyword) if capability else None
-        return found or Keyword(name=sample.draft.keyword)
+        return Candidate(sample.draft, found or Keyword(name=sample.draft.keyword), sample.paintings)
 
     def _path(self, sha256: str) -> Path:
         return image_path(self._data_dir, sha256)
@@ -169,11 +206,11 @@ def filter_data(data_dir: Path, policy: FilterPolicy, out_dir: Path | None = Non
     Raises: RecordError if there are no data, the target holds other data, or the disk is full.
     """
     if out_dir is None:
-        sieve = _Sieve(data_dir, policy)
-        outcomes = [
-            outcome for shard in list_shards(data_dir) for outcome in sieve.judge(read_shard(data_dir, shard)[0])
-        ]
-        return _report(data_dir, None, sieve, outcomes)
+        with closing(_Sieve(data_dir, policy)) as sieve:
+            outcomes = [
+                outcome for shard in list_shards(data_dir) for outcome in sieve.judge(read_shard(data_dir, shard)[0])
+            ]
+            return _report(data_dir, None, sieve, outcomes)
     source = read_manifest(data_dir)
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
@@ -183,11 +220,11 @@ def filter_data(data_dir: Path, policy: FilterPolicy, out_dir: Path | None = Non
         "min_overlap": policy.min_overlap,
         "dropped_kinds": list(policy.dropped_kinds),
         "benchmarks": policy.benchmarks.fingerprint if policy.benchmarks else None,
+        **({"further": policy.further.model_dump(mode="json")} if policy.further else {}),
         **policy.description,
     }
-    with lock_folder(out_dir):
+    with lock_folder(out_dir), closing(_Sieve(data_dir, policy)) as sieve:
         manifest = open_manifest(out_dir, inputs, source.attribution)
-        sieve = _Sieve(data_dir, policy)
         judged = ((shard_id, sieve.judge(read_shard(data_dir, shard_id)[0])) for shard_id in list_shards(data_dir))
         return _report(data_dir, out_dir, sieve, commit_data(data_dir, out_dir, manifest, judged))
 
@@ -197,6 +234,7 @@ def _report(data_dir: Path, out_dir: Path | None, sieve: _Sieve, outcomes: Seque
     return FilterReport(
         data_dir=str(data_dir),
         out_dir=str(out_dir or ""),
+        asked=sieve.asked,
         num_samples=len(outcomes),
         num_kept=len(outcomes) - dropped.total(),
         dropped=dict(sorted(dropped.items(), key=lambda entry: (-entry[1], entry[0]))),

@@ -24,6 +24,7 @@ from stablellava.filters.keyword_in_prompt import KeywordInPrompt
 from stablellava.filters.language import InLanguage
 from stablellava.filters.picture_judge import PictureJudge
 from stablellava.filters.pixel_agreement import AgreementModel, PixelAgreement
+from stablellava.filters.safe_picture import SafePicture
 from stablellava.filters.text_length import TextLength
 from stablellava.filters.unsafe_prompt import SafePrompt
 from stablellava.store.assets import cache_dir
@@ -35,6 +36,13 @@ _OF_TEXT: dict[str, type[Any]] = {
     "boilerplate": NoBoilerplate,
     "length": TextLength,
     "language": InLanguage,
+}
+
+
+_EXAMPLES = {
+    "image_text": "{backend: image-text}",
+    "safe_picture": "{backend: image-classifier}",
+    "judge": "{backend: openai, options: {...}}",
 }
 
 
@@ -92,11 +100,16 @@ class FurtherChecks:
         if settings.check == "pixels":
             return _build_pixels(settings)
         if settings.backend is None:
-            example = "{backend: image-text}" if settings.check == "image_text" else "{backend: openai, options: {...}}"
-            raise ConfigError(f"check {settings.check!r} needs a backend, such as {example}")
+            raise ConfigError(f"check {settings.check!r} needs a backend, such as {_EXAMPLES[settings.check]}")
         if settings.check == "image_text":
             scorer = build_backend("scorer", settings.backend.backend, settings.backend.options)
             return ImageTextScore(scorer, settings.threshold, settings.thresholds)
+        if settings.check == "safe_picture":
+            classifier = build_backend("classifier", settings.backend.backend, settings.backend.options)
+            built: PictureCheck = _with_options(
+                settings, partial(SafePicture, classifier, settings.threshold, settings.thresholds)
+            )
+            return built
         ask_all = _AskAll(build_backend("chat", settings.backend.backend, settings.backend.options))
         self._opened.callback(ask_all.close)
         judge: PictureCheck = _with_options(settings, partial(PictureJudge, ask_all))

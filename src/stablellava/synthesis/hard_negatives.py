@@ -14,7 +14,7 @@ from stablellava.core.capability import Capability, Keyword
 from stablellava.core.draft import CallStamp, Turn
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import hash_id, seed_from
-from stablellava.core.matching import contains_phrase
+from stablellava.core.matching import contains_phrase, find_spans, split_words
 from stablellava.core.record import Record
 from stablellava.core.sample import Rejected, Sample, Verdict
 from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest, read_manifest
@@ -38,6 +38,13 @@ _ANSWERS = (
     "The question does not fit, since the picture has no {thing}. {shown}",
 )
 _MAX_TRIES = 50
+_MAX_ADJECTIVES = 2
+_DEFINITE = frozenset({"the", "this", "that", "these", "those"})
+_DETERMINERS = _DEFINITE | {"a", "an", "any", "another", "some", "no"}
+_VIEW = frozenset({"picture", "image", "photo", "scene"})
+"""Words that a definite article may belong to instead: "is the picture yellow"."""
+_MIN_SHOWN_WORDS = 5
+"""A shorter answer ("Yes.") says nothing without its question."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,16 @@ def make_hard_negatives(
     hosts.sort(key=lambda sample: (seed_from(seed, sample.sample_id, "negative"), sample.sample_id))
     asked = list(_collect_asked(hosts, tables))
     wanted = round(len(samples) * share / (1 - share))
+    with_questions = [one for one in asked if one.questions]
     num_made = 0
     for host in hosts:
         if num_made == wanted:
             return
-        absent = _find_absent(host, asked, tables, seed)
+        # Every second one is asked a question of another picture, where there is one that fits.
+        swapped = _find_absent(host, with_questions, tables, seed) if num_made % 2 == 0 else None
+        absent = swapped or _find_absent(host, asked, tables, seed)
         if absent:
-            yield _compose(host, absent, seed)
+            yield _compose(host, absent, swapped is not None, seed)
             num_made += 1
     if num_made < wanted:
         raise ConfigError(
@@ -99,8 +109,19 @@ def _collect_asked(hosts: Sequence[Sample], tables: dict[str, Capability]) -> It
 
 
 def _presumes(question: str, thing: str) -> bool:
-    """Tell whether a question takes the thing for granted; "a dog or a cat?" does not."""
-    return contains_phrase(question, thing) and not contains_phrase(question, "or")
+    """Tell whether a question takes the thing for granted.
+
+    "Is the yellow cap dirty?" does; "is there a cap?" does not, for it has an answer: no. Nor does "a cap or a hat?".
+    """
+    words = split_words(question)
+    if "or" in words:
+        return False
+    for span in find_spans(words, thing):
+        before = words[max(0, span.start - _MAX_ADJECTIVES - 1) : span.start]
+        named = [word for word in before if word in _DETERMINERS]
+        if named and named[-1] in _DEFINITE and not _VIEW.intersection(before[before.index(named[-1]) :]):
+            return True
+    return False
 
 
 def _find_absent(host: Sample, asked: Sequence[_Asked], tables: dict[str, Capability], seed: int) -> _Asked | None:
@@ -125,16 +146,16 @@ def _reader_of(host: Sample) -> Callable[[str], bool]:
     return lambda phrase: any(contains_phrase(text, phrase) for text in texts)
 
 
-def _compose(host: Sample, absent: _Asked, seed: int) -> Sample:
+def _compose(host: Sample, absent: _Asked, is_swapped: bool, seed: int) -> Sample:
     draw = seed_from(seed, host.sample_id, "words")
-    is_swapped = bool(absent.questions) and draw % 2 == 0
     kind = "image_swapped" if is_swapped else "false_premise"
     if is_swapped:
         question = absent.questions[draw // 2 % len(absent.questions)]
     else:
         question = _PREMISES[draw // 2 % len(_PREMISES)].format(thing=absent.thing)
     answers = [turn.text for turn in host.draft.turns if turn.speaker == "assistant"]
-    answer = _ANSWERS[draw // 32 % len(_ANSWERS)].format(thing=absent.thing, shown=answers[0])
+    shown = next((answer for answer in answers if len(split_words(answer)) >= _MIN_SHOWN_WORDS), "")
+    answer = _ANSWERS[draw // 32 % len(_ANSWERS)].format(thing=absent.thing, shown=shown).strip()
     sample_id = hash_id("hard_negative", host.sample_id, kind, question)
     draft = host.draft.model_copy(
         update={

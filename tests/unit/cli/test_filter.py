@@ -61,3 +61,29 @@ def test_a_threshold_that_needs_a_scorer_says_so(made: Path) -> None:
     result = run("calibrate", "image_text", "--run", str(made))
     assert result.exit_code == 2
     assert "needs a backend" in result.stderr
+
+
+def test_pictures_are_looked_at_by_the_checks_that_are_named(made: Path, tmp_path: Path) -> None:
+    result = run("filter", "--run", str(made), "--look", "not_blank", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0
+    assert "24 kept; asked: safe_prompt, " in result.stdout
+    assert ", not_blank, duplicates" in result.stdout
+    inspected = run("inspect", "samples", "--run", str(tmp_path / "out"), "--json", "-n", "1")
+    verdicts = json.loads(inspected.stdout)["samples"][0]["verdicts"]
+    assert verdicts[-1]["filter_name"] == "not_blank"
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        ("not_blnk", "--look not_blnk: checks.0.check"),
+        ("safe_picture", "needs a backend, such as {backend: image-classifier}"),
+        ("safe_picture:{backend: {backend: image-clasifier}}", "no classifier named 'image-clasifier'"),
+        ("not_blank:{", "cannot be read"),
+    ],
+)
+def test_a_check_of_pictures_that_cannot_be_is_one_line(look: str, said: str, made: Path) -> None:
+    result = run("filter", "--run", str(made), "--look", look)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert said in result.stderr

@@ -1,4 +1,5 @@
 import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from stablellava.store.shards import read_rejected, read_samples
 from stablellava.synthesis.derived_data import commit_data
 from stablellava.synthesis.duplicates import DuplicateFinder, TextPair, count_kinds
 from stablellava.synthesis.filtering import FilterPolicy, filter_data
-from stablellava.synthesis.hard_negatives import make_hard_negatives, write_hard_negatives
+from stablellava.synthesis.hard_negatives import _presumes, make_hard_negatives, write_hard_negatives
 from stablellava.synthesis.synthesizing import synthesize
 
 CAPABILITIES = ("animal", "color", "scene")
@@ -150,6 +151,32 @@ def test_negatives_ask_for_what_the_picture_lacks_and_say_so(samples: list[Sampl
         assert contains_phrase(answer, thing)
         assert not any(contains_phrase(name, thing) for name in drawn)
         assert not any(contains_phrase(prompt.text, thing) for prompt in negative.draft.prompts)
+
+
+def test_negatives_are_of_both_kinds_and_ask_nothing_that_has_an_answer(samples: list[Sample]) -> None:
+    negatives = list(negatives_of(samples, 0.4))
+    kinds = Counter(dict(negative.draft.attributes)["hard_negative"] for negative in negatives)
+    assert kinds["image_swapped"] >= len(negatives) // 3
+    for negative in negatives:
+        question = negative.draft.turns[0].text.lower()
+        assert not question.startswith(("is there", "are there", "can you see a", "does the picture show"))
+
+
+@pytest.mark.parametrize(
+    ("question", "presumes"),
+    [
+        ("What color is the apple?", True),
+        ("Is the ripe red apple on the table?", True),
+        ("Where are these apples?", True),
+        ("Does the picture show an apple?", False),
+        ("Is the plant in this image an apple?", False),
+        ("Is there an apple?", False),
+        ("Is the apple red or green?", False),
+        ("Are there three apples?", False),
+    ],
+)
+def test_only_questions_that_take_a_thing_for_granted_are_asked_elsewhere(question: str, presumes: bool) -> None:
+    assert _presumes(question, "apple") is presumes
 
 
 def test_negatives_do_not_depend_on_the_order_of_the_samples(samples: list[Sample]) -> None:
