@@ -45,6 +45,7 @@ def train(
     from stablellava.cli.output import print_result
     from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import open_run, save_config
+    from stablellava.studies.watching import build_measure
     from stablellava.training.stages import train_stage
 
     settings, layout = open_run(config, preset, run, overrides)
@@ -52,11 +53,12 @@ def train(
         _print_switches(settings, layout, stage.value, as_json)
         return
     if not _is_first_process():
-        train_stage(settings, layout, stage.value)
+        train_stage(settings, layout, stage.value, measure=build_measure(settings, layout, is_first=False))
         return
     save_config(settings, layout)
     with show_progress(stage.value) as bar:
-        result = train_stage(settings, layout, stage.value, bar.show_training)
+        measure = build_measure(settings, layout, progress=bar.show_synthesis)
+        result = train_stage(settings, layout, stage.value, bar.show_training, measure)
     print_result(result.model_dump(mode="json"), as_json, f"model: {layout.model_dir(stage.value)}")
 
 

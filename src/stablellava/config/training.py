@@ -141,8 +141,13 @@ class WatchSettings(Settings):
     """Samples kept out of the stage's training to measure its loss on; drawn by their ids."""
     every_steps: int = Field(default=0, ge=0)
     """Steps between measurements; 0: never."""
+    suite: str = ""
+    """Items that are asked at every measurement: "generated", the run's own held-out ones, or a folder with
+    items.jsonl. Measures "accuracy", the mean over capabilities, and "accuracy/<capability>". Empty: none."""
+    suite_items: int = Field(default=64, ge=1)
+    """At most so many of the suite's, as even over its capabilities as can be."""
     metric: str = "loss"
-    """What decides which checkpoint is best: "loss", or a name that the caller's measurement returns."""
+    """What decides which checkpoint is best: "loss", "accuracy", or a name that the caller's measurement returns."""
     stop_after: int = Field(default=0, ge=0)
     """Measurements without a better one after which the stage ends; 0: never."""
     keep: Literal["last", "best"] = "last"
@@ -156,6 +161,12 @@ class WatchSettings(Settings):
     def _check_measurements(self) -> "WatchSettings":
         if (self.stop_after or self.keep == "best") and not self.every_steps:
             raise ValueError("stop_after and keep=best need measurements: set every_steps (and held_out_samples)")
+        if self.suite and not self.every_steps:
+            raise ValueError("suite is asked at every measurement: set every_steps")
+        if self.metric.startswith("accuracy") and self.every_steps and not self.suite:
+            raise ValueError(
+                "metric=accuracy needs items to ask: set suite to generated, or to a folder with items.jsonl"
+            )
         if self.every_steps and self.metric == "loss" and not self.held_out_samples:
             raise ValueError("every_steps measures the loss on held-out samples: set held_out_samples above 0")
         return self

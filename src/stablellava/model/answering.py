@@ -12,7 +12,7 @@ from stablellava.core.score import Answer, EvalItem
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.model.generating import GreedyDecoder, Prompt
 from stablellava.model.option_losses import option_losses
-from stablellava.model.prompting import PromptStyle, load_checkpoint
+from stablellava.model.prompting import Checkpoint, PromptStyle, load_checkpoint
 from stablellava.model.weight_files import hash_weights
 from stablellava.store.images import resolve_inside
 
@@ -21,50 +21,26 @@ Progress = Callable[[int, int], None]
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class LocalAnswerer:
-    """Answers from a LLaVA on this machine: one trained here, or any other in the Hugging Face form."""
+class VlmAnswerer:
+    """Answers from a LLaVA in memory, with the weights that it has when it is asked."""
 
     def __init__(
         self,
-        folder: Path,
+        checkpoint: Checkpoint,
+        features: FeatureCache,
         max_new_tokens: int = 16,
         batch_size: int = 32,
-        feature_dir: Path | None = None,
-        num_threads: int = 0,
         progress: Progress | None = None,
-        *,
-        prompt_style: PromptStyle = "own",
-        device: str = "",
-        dtype: str = "float32",
     ):
-        """Load the checkpoint; ``feature_dir`` keeps the pictures' patches for the next run.
-
-        ``device`` is torch's name for it, by default a GPU if there is one. ``dtype`` is the language model's; in
-        half precision far more tokens are too close to call and are computed alone.
-
-        Raises: RecordError if the folder holds no LLaVA, ConfigError for settings that cannot be.
-        """
+        """Raises: ConfigError for settings that cannot be."""
         for setting, value in (("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
             if value < 1:
                 raise ConfigError(f"{setting}={value}: at least 1 is needed")
-        if dtype not in _DTYPES:
-            raise ConfigError(f"dtype={dtype!r} is none of {', '.join(_DTYPES)}")
-        if num_threads:
-            torch.set_num_threads(num_threads)
-        torch.set_flush_denormal(True)
-        self.name = folder.resolve().name
-        changed = (
-            {"prompt_style": prompt_style, "dtype": dtype} if (prompt_style, dtype) != ("own", "float32") else None
-        )
-        options = [max_new_tokens] if changed is None else [max_new_tokens, changed]
-        self.fingerprint = hash_id(hash_weights(folder), *options)
         self.batch_size = batch_size
         self.progress = progress
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        checkpoint = load_checkpoint(folder, prompt_style, place, _DTYPES[dtype])
         self._prompter = checkpoint.prompter
-        self._features = FeatureCache(feature_dir, checkpoint.model, checkpoint.image_processor)
-        self._decoder = GreedyDecoder(checkpoint, self._features, max_new_tokens)
+        self._features = features
+        self._decoder = GreedyDecoder(checkpoint, features, max_new_tokens)
 
     @property
     def num_settled(self) -> int:
@@ -135,6 +111,46 @@ class LocalAnswerer:
 
     def _decode(self, token_ids: list[int]) -> str:
         return str(self._prompter.tokenizer.decode(token_ids, skip_special_tokens=True)).strip()
+
+
+class LocalAnswerer(VlmAnswerer):
+    """Answers from a LLaVA on this machine: one trained here, or any other in the Hugging Face form."""
+
+    def __init__(
+        self,
+        folder: Path,
+        max_new_tokens: int = 16,
+        batch_size: int = 32,
+        feature_dir: Path | None = None,
+        num_threads: int = 0,
+        progress: Progress | None = None,
+        *,
+        prompt_style: PromptStyle = "own",
+        device: str = "",
+        dtype: str = "float32",
+    ):
+        """Load the checkpoint; ``feature_dir`` keeps the pictures' patches for the next run.
+
+        ``device`` is torch's name for it, by default a GPU if there is one. ``dtype`` is the language model's; in
+        half precision far more tokens are too close to call and are computed alone.
+
+        Raises: RecordError if the folder holds no LLaVA, ConfigError for settings that cannot be.
+        """
+        if dtype not in _DTYPES:
+            raise ConfigError(f"dtype={dtype!r} is none of {', '.join(_DTYPES)}")
+        if num_threads:
+            torch.set_num_threads(num_threads)
+        torch.set_flush_denormal(True)
+        self.name = folder.resolve().name
+        changed = (
+            {"prompt_style": prompt_style, "dtype": dtype} if (prompt_style, dtype) != ("own", "float32") else None
+        )
+        options = [max_new_tokens] if changed is None else [max_new_tokens, changed]
+        self.fingerprint = hash_id(hash_weights(folder), *options)
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        checkpoint = load_checkpoint(folder, prompt_style, place, _DTYPES[dtype])
+        features = FeatureCache(feature_dir, checkpoint.model, checkpoint.image_processor)
+        super().__init__(checkpoint, features, max_new_tokens, batch_size, progress)
 
 
 def _as_turn(item: EvalItem, image_dir: str) -> tuple[Turn, tuple[Path, ...]]:

@@ -126,6 +126,12 @@ class JinjaPrompter:
         return ids
 
 
+def ready_to_ask(model: LlavaForConditionalGeneration, processor: LlavaProcessor, chat: Chat) -> Checkpoint:
+    """Return a model of ours as it is asked."""
+    # Ours close answers by one token; what else a folder names was never learned as an end.
+    return Checkpoint(model, processor.image_processor, ChatPrompter(chat), frozenset({chat.stop_token_id}))
+
+
 def load_checkpoint(
     folder: Path,
     style: PromptStyle = "own",
@@ -154,9 +160,7 @@ def load_checkpoint(
         image_token_id = int(model.config.image_token_id)
         prompter = JinjaPrompter(processor, jinja, image_token_id, num_tokens)
         return Checkpoint(model, processor.image_processor, prompter, stops)
-    chat = Chat(processor.tokenizer, template, num_tokens)
-    # Ours close answers by one token; what else the folder names was never learned as an end.
-    return Checkpoint(model, processor.image_processor, ChatPrompter(chat), frozenset({chat.stop_token_id}))
+    return ready_to_ask(model, processor, Chat(processor.tokenizer, template, num_tokens))
 
 
 def _refuse_other_kinds(model: LlavaForConditionalGeneration, folder: Path) -> None:

@@ -21,6 +21,7 @@ from stablellava.store.assets import pull_asset
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_samples
 from stablellava.studies.timing import PhaseClock, PhaseDisplay, PhaseTime, ShowPhase
+from stablellava.studies.watching import build_measure
 from stablellava.synthesis.suites import make_suite
 from stablellava.synthesis.synthesizing import synthesize
 from stablellava.training.stages import train_stage
@@ -60,7 +61,7 @@ def run_demo(config: RunConfig, layout: RunLayout, show: ShowPhase, photos_dir: 
     logs: dict[tuple[str, StageName], EvalLog] = {}
     for stage in STAGES:
         with clock.phase(f"train {stage}") as display:
-            train_stage(config, layout, stage, display.show_training)
+            train_stage(config, layout, stage, display.show_training, build_measure(config, layout))
         for suite, folder in suites.items():
             with clock.phase(f"evaluate {stage} on {suite}") as display:
                 logs[suite, stage] = _evaluate(config, layout, stage, suite, folder, display)
