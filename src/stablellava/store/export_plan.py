@@ -22,7 +22,7 @@ from stablellava.core.ids import hash_id
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample
 from stablellava.store.images import image_path
-from stablellava.store.shards import find_shard, list_shards, read_painted_samples, read_shard
+from stablellava.store.shards import find_shard, list_shards, read_painted_samples
 
 _PER_MEMBER = 1024
 """Bytes around a picture in a tar: a header, and the padding after the bytes."""
@@ -90,14 +90,17 @@ def count_samples(data_dir: Path) -> int:
 
 
 def read_planned(plan: ExportPlan, number: int) -> Iterator[Sample]:
-    """Yield the samples of a file; of each capability one shard is held at a time."""
-    held: dict[str, tuple[int, list[Sample]]] = {}
+    """Yield the samples of a file; of each capability one shard is held at a time, unparsed."""
+    held: dict[str, tuple[int, pa.ChunkedArray]] = {}
     for place in plan.span_of(number):
         shard, row = (int(part) for part in plan.places[place])
-        capability = _capability_of(plan.shard_ids[shard])
+        shard_id = plan.shard_ids[shard]
+        path = _path_of(plan.data_dir, shard_id)
+        capability = _capability_of(shard_id)
         if held.get(capability, (-1,))[0] != shard:
-            held[capability] = (shard, read_shard(plan.data_dir, plan.shard_ids[shard])[0])
-        yield held[capability][1][row]
+            with _explain_torn(path):
+                held[capability] = (shard, pq.read_table(path, columns=["record"], use_threads=False)["record"])
+        yield Sample.from_json(held[capability][1][row].as_py(), str(path))
 
 
 def _digest_of(data_dir: Path, shard_id: str) -> str:

@@ -8,6 +8,8 @@
 Every export carries the data card. The last two go on where they were stopped.
 """
 
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ from stablellava.store.export_parquet import ParquetWriter, name_parquet_files
 from stablellava.store.export_plan import FileLimits, count_samples, plan_export
 from stablellava.store.export_rows import shown_order, to_llava_row, to_messages
 from stablellava.store.export_tar import TarWriter, name_tars
-from stablellava.store.files import write_atomic
+from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
 from stablellava.store.images import image_path
 from stablellava.store.manifest import lock_folder, manifest_path, read_manifest
 from stablellava.store.shards import read_painted_samples
@@ -132,11 +134,26 @@ def _copy_images(data_dir: Path, out_dir: Path, progress: Progress | None) -> _S
         for index in shown_order(sample):
             source = image_path(data_dir, sample.paintings[index].sha256)
             target = out_dir / "images" / source.name
-            if not target.exists():
-                data = source.read_bytes()
-                write_atomic(target, data)
-                num_bytes += len(data)
+            num_bytes += _copy_image(source, target)
             names.append(f"images/{source.name}")
         yield sample, names
         if progress is not None:
             progress(done, total, num_bytes)
+    os.sync()  # once for all pictures: one by one it takes longer than everything else together
+
+
+def _copy_image(source: Path, target: Path) -> int:
+    """Copy a picture unless it is there whole. Returns the bytes written."""
+    size = source.stat().st_size
+    if target.is_file() and target.stat().st_size == size:
+        return 0
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
+    with explain_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source, temporary)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return size
