@@ -27,7 +27,8 @@ class ChatCalls(Generic[Result]):
         try:
             while pending:
                 done, _ = self._runner.run(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED))
-                for future in done:
+                # A failure must not cost the answers that came with it.
+                for future in sorted(done, key=lambda one: one.exception() is not None):
                     yield pending.pop(future), future.result()
         finally:
             if pending:

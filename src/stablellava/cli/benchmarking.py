@@ -1,24 +1,21 @@
 """What evaluate does with a task: asks a model, or scores what there is, and writes log, table and submission."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stablellava.cli.options import JsonOption
+from stablellava.cli.task_chats import describe_asking, open_answerer, open_judge, read_options
 
 if TYPE_CHECKING:
-    from stablellava.backends.protocols import Answerer
     from stablellava.core.score import TaskLog
-    from stablellava.evaluation.benchmarks.base import Judge, Task
+    from stablellava.evaluation.benchmarks.base import Judge
     from stablellava.evaluation.benchmarks.loading import LoadedTask
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-_CHAT_GROUP = 256
-"""Questions handed to an endpoint at once; how many are open at a time is the endpoint's own limit."""
-_MODEL_OPTIONS = frozenset({"prompt_style", "device", "dtype", "num_threads"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,18 @@ class TaskRequest:
     answers: Path | None = None
     answers_format: str = "llava"
     out: Path | None = None
+    max_calls: int | None = None
+    max_cost: float | None = None
     overrides: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def name(self) -> str:
+        """What reports and files call what answered."""
+        if self.model is not None:
+            return self.model.resolve().name
+        if self.answers is not None:
+            return _UNSAFE.sub("-", self.answers.stem)
+        return _UNSAFE.sub("-", str(read_options(self.chat_options, "--chat-option").get("model", self.chat)))
 
 
 def list_tasks(as_json: JsonOption = False) -> None:
@@ -88,10 +96,11 @@ def run_request(request: TaskRequest) -> "TaskLog":
     Raises: ConfigError for options that do not go together, and what reading, asking and judging raise.
     """
     from stablellava.cli.output import note
-    from stablellava.core.errors import ConfigError
+    from stablellava.core.errors import BackendFailed, ConfigError
     from stablellava.evaluation.benchmarks.hub import fetch_task
     from stablellava.evaluation.benchmarks.loading import load_task
     from stablellava.evaluation.benchmarks.registry import find_task
+    from stablellava.synthesis.chat_drafting.spending import LimitReached
 
     task = find_task(request.task)
     if request.data is None and request.hub is None:
@@ -114,14 +123,16 @@ def run_request(request: TaskRequest) -> "TaskLog":
         keep_going=request.keep_going,
     )
     loaded = _check_contamination(request.model, loaded)
-    log_path = out / f"{task.name}.{loaded.variant}.{_name_of(request)}.jsonl"
+    log_path = out / f"{task.name}.{loaded.variant}.{request.name}.jsonl"
     with ExitStack() as stack:
-        judge = stack.enter_context(_open_judge(request)) if request.judge else None
+        judge = stack.enter_context(open_judge(request)) if request.judge else None
         if judge is not None and task.judge_requests is None:
             raise ConfigError(f"task {task.name!r} is scored by rules; leave out --judge")
-        log = (
-            _score_file(request, loaded, log_path, judge) if request.answers else _ask(request, loaded, log_path, judge)
-        )
+        get_log = _score_file if request.answers else _ask
+        try:
+            log = get_log(request, loaded, log_path, judge)
+        except LimitReached as exc:
+            raise BackendFailed(f"stopped: {exc}; what was said is kept, and the same command goes on from it") from exc
     note(f"log: {log_path}")
     return log
 
@@ -169,7 +180,7 @@ def _ask(request: TaskRequest, loaded: "LoadedTask", log_path: Path, judge: "Jud
     from stablellava.cli.progress import show_progress
     from stablellava.evaluation.benchmarks.running import run_task
 
-    with show_progress(f"evaluate {loaded.task.name}") as bar, _open_answerer(request, loaded.task) as (answerer, size):
+    with show_progress(f"evaluate {loaded.task.name}") as bar, open_answerer(request, loaded.task) as (answerer, size):
         return run_task(
             loaded,
             answerer,
@@ -178,6 +189,7 @@ def _ask(request: TaskRequest, loaded: "LoadedTask", log_path: Path, judge: "Jud
             judge_runs=request.judge_runs,
             group_size=size,
             progress=bar.show_answers,
+            asked_with=describe_asking(request, loaded.task),
         )
 
 
@@ -194,80 +206,12 @@ def _score_file(request: TaskRequest, loaded: "LoadedTask", log_path: Path, judg
         loaded,
         matched.texts,
         log_path,
-        model=_name_of(request),
+        model=request.name,
         answers_from=request.answers_format,
         judge=judge,
         judge_runs=request.judge_runs,
+        asked_with=describe_asking(request, loaded.task),
     )
-
-
-@contextmanager
-def _open_answerer(request: TaskRequest, task: "Task") -> "Iterator[tuple[Answerer, int]]":
-    """Yield what answers, and how many questions it is handed at once."""
-    from stablellava.config.loading import load_config
-
-    settings = load_config(None, None, request.overrides).evaluation
-    is_set = any(override.startswith("evaluation.max_new_tokens=") for override in request.overrides)
-    max_new_tokens = settings.max_new_tokens if is_set or task.max_new_tokens is None else task.max_new_tokens
-    if request.model is not None:
-        yield _build_local(request.model, max_new_tokens, settings.batch_size, request), settings.batch_size
-        return
-    from stablellava.evaluation.chat_answerer import ChatAnswerer
-
-    chat = _build_chat(str(request.chat), request.chat_options)
-    answerer = ChatAnswerer(chat, name=_name_of(request), max_tokens=max_new_tokens)
-    try:
-        yield answerer, _CHAT_GROUP
-    finally:
-        answerer.close()
-
-
-def _build_local(folder: Path, max_new_tokens: int, batch_size: int, request: TaskRequest) -> "Answerer":
-    from stablellava.core.errors import ConfigError
-
-    options = _read_options(request.model_options, "--model-option")
-    unknown = sorted(options.keys() - _MODEL_OPTIONS)
-    if unknown:
-        raise ConfigError(f"--model-option {unknown[0]}: known are {', '.join(sorted(_MODEL_OPTIONS))}")
-    from stablellava.model.answering import LocalAnswerer
-
-    return LocalAnswerer(folder, max_new_tokens, batch_size, **options)
-
-
-@contextmanager
-def _open_judge(request: TaskRequest) -> "Iterator[Judge]":
-    from stablellava.evaluation.judging.chat_judge import ChatJudge
-
-    options = _read_options(request.judge_options, "--judge-option")
-    judge = ChatJudge(_build_chat(str(request.judge), request.judge_options), name=str(options.get("model", "")))
-    try:
-        yield judge
-    finally:
-        judge.close()
-
-
-def _build_chat(name: str, options: Sequence[str]) -> Any:
-    from stablellava.backends.catalog import build_backend
-
-    return build_backend("chat", name, _read_options(options, "--chat-option or --judge-option"))
-
-
-def _read_options(options: Sequence[str], option: str) -> dict[str, Any]:
-    """Return KEY=VALUE pairs, values read as YAML has them.
-
-    Raises: ConfigError for a text without an equals sign.
-    """
-    import yaml
-
-    from stablellava.core.errors import ConfigError
-
-    pairs = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise ConfigError(f"{option} {text!r}: KEY=VALUE is needed, as base_url=http://localhost:8000/v1")
-        pairs[key] = yaml.safe_load(value)
-    return pairs
 
 
 def _default_folder(request: TaskRequest) -> Path:
@@ -275,14 +219,4 @@ def _default_folder(request: TaskRequest) -> Path:
     model = request.model
     if model is not None and model.resolve().parent.name == "model":
         return model.resolve().parent.parent / "evaluation"
-    return Path("runs") / _name_of(request) / "evaluation"
-
-
-def _name_of(request: TaskRequest) -> str:
-    """Return what reports and files call what answered."""
-    if request.model is not None:
-        return request.model.resolve().name
-    if request.answers is not None:
-        return _UNSAFE.sub("-", request.answers.stem)
-    model = _read_options(request.chat_options, "--chat-option").get("model", request.chat)
-    return _UNSAFE.sub("-", str(model))
+    return Path("runs") / request.name / "evaluation"

@@ -35,6 +35,8 @@ def evaluate(
     judge: opts.JudgeOption = None,
     judge_option: opts.JudgeOptions = None,
     judge_runs: opts.JudgeRunsOption = 1,
+    max_calls: opts.MaxCallsOption = None,
+    max_cost: opts.MaxCostOption = None,
     answers: opts.AnswersOption = None,
     answers_format: opts.FormatOption = "llava",
     rescore: opts.RescoreOption = None,
@@ -56,6 +58,7 @@ def evaluate(
     about_tasks = {
         "--variant": variant, "--images": images, "--limit": limit, "--keep-going": keep_going, "--out": out,
         "--model-option": model_option, "--chat": chat, "--judge": judge, "--answers": answers, "--hub": hub,
+        "--max-calls": max_calls, "--max-cost": max_cost,
     }  # fmt: skip
     if rescore is not None:
         _refuse({"--task": task, "--model": model, **about_tasks}, "--rescore takes all but --submission from the log")
@@ -70,7 +73,7 @@ def evaluate(
         task=task, data=data, hub=hub, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
         model_options=model_option or (), chat=chat, chat_options=chat_option or (), judge=judge,
         judge_options=judge_option or (), judge_runs=judge_runs, answers=answers, answers_format=answers_format,
-        out=out, overrides=overrides or (),
+        out=out, max_calls=max_calls, max_cost=max_cost, overrides=overrides or (),
     )  # fmt: skip
     _show_task(run_request(request), submission, as_json)
 

@@ -65,6 +65,12 @@ JudgeOptions = Annotated[
     typer.Option("--judge-option", help="Option of the judge's backend; repeat for several.", metavar="KEY=VALUE"),
 ]
 JudgeRunsOption = Annotated[int, typer.Option("--judge-runs", min=1, help="How often each answer is judged.")]
+MaxCallsOption = Annotated[
+    int | None, typer.Option("--max-calls", min=0, help="Stop before the endpoint or the judge is called more often.")
+]
+MaxCostOption = Annotated[
+    float | None, typer.Option("--max-cost", min=0, help="Stop before either's calls cost more; needs prices.")
+]
 AnswersOption = Annotated[
     Path | None, typer.Option("--answers", help="Score the answers in this file instead of asking.", metavar="FILE")
 ]

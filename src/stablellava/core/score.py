@@ -178,6 +178,8 @@ class TaskLogHeader(Record):
     """Rows that could not be used, each with its reason."""
     answers_from: str = "asked"
     """Or the format of the file that the answers came from."""
+    asked_with: dict[str, str] = {}
+    """How they were got, apart from prompts and weights: batch size, length, what answered and judged, its options."""
     judge: str = ""
     judge_fingerprint: str = ""
     contamination: ContaminationNote | None = None

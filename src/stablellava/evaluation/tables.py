@@ -9,6 +9,8 @@ from stablellava.evaluation.figures import Figure
 from stablellava.evaluation.gap import Gap, GapRow
 from stablellava.evaluation.reporting import capability_reports, form_reports, mean_report
 
+_SHOWS = "shows: the smallest difference in points that so many items show four times out of five, before correction."
+
 
 @dataclass(frozen=True)
 class Table:
@@ -48,9 +50,9 @@ def comparison_table(comparison: Comparison) -> Table:
     """Return two models on one suite, with the gain per capability and in the mean."""
     return Table(
         title=f"{comparison.suite}: {comparison.before_model} -> {comparison.after_model}",
-        headers=("capability", "items", "before %", "after %", "gain", "95 % interval", "p, corrected"),
+        headers=("capability", "items", "before %", "after %", "gain", "95 % interval", "p, corrected", "shows"),
         rows=tuple(_comparison_row(row) for row in (*comparison.rows, comparison.mean)),
-        notes=(comparison.words, *_unpaired_note(comparison)),
+        notes=(comparison.words, _SHOWS, *_unpaired_note(comparison)),
     )
 
 
@@ -103,6 +105,7 @@ def _comparison_row(row: ComparisonRow) -> tuple[str, ...]:
         format_gain(row.gain),
         format_interval(row.gain.low, row.gain.high, signed=True),
         format_p_value(row.p_adjusted),
+        f"{100 * row.smallest_gain:.1f}",
     )
 
 

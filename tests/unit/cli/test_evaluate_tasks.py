@@ -7,6 +7,9 @@ from typer.testing import Result
 
 import benchmark_files as files
 import tiny_vlm
+from stablellava.cli.benchmarking import TaskRequest
+from stablellava.cli.task_chats import describe_asking
+from stablellava.evaluation.benchmarks.registry import find_task
 from stablellava.model.assembling import assemble
 
 Invoke = Callable[..., Result]
@@ -144,3 +147,34 @@ def test_a_model_of_a_run_is_checked_against_its_data_and_its_log_stands_in_the_
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "None of 1 items is among 3 training samples" in page
     assert "Contamination was not checked" in page
+
+
+def test_a_limit_on_calls_stops_with_exit_code_3_and_the_same_command_goes_on(invoke: Invoke, tmp_path: Path) -> None:
+    arguments = ("evaluate", "--task", "mmvet", "--data", files.mmvet(tmp_path), "--chat", "fake-chat", "--out", "out")
+    stopped = invoke(*arguments, "--max-calls", "1")
+    assert stopped.exit_code == 3
+    assert "max_calls=1 is reached; what was said is kept" in stopped.stderr
+    assert invoke(*arguments, "--max-calls", "1").exit_code == 0
+    assert invoke(*arguments, "--max-calls", "0").exit_code == 0
+
+
+def test_a_judge_is_paid_once_whichever_log_its_words_are_wanted_in(invoke: Invoke, tmp_path: Path) -> None:
+    rows = [{"question_id": f"v1_{place}", "text": "4"} for place in range(2)]
+    answers = files.write_json_lines(tmp_path / "mine.jsonl", rows)
+    arguments = ("evaluate", "--task", "mmvet", "--data", files.mmvet(tmp_path), "--answers", answers,
+                 "--judge", "fake-chat")  # fmt: skip
+    assert invoke(*arguments, "--out", "one").exit_code == 0
+    again = invoke(*arguments, "--out", "two", "--max-calls", "0")
+    assert again.exit_code == 0, again.stderr
+    logs = [(tmp_path / name / "mmvet.llava.mine.jsonl").read_bytes() for name in ("one", "two")]
+    assert logs[0] == logs[1]
+
+
+def test_the_log_tells_how_answers_were_got_but_no_keys(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("evaluate", "--task", "mmvet", "--data", files.mmvet(tmp_path), "--chat", "fake-chat",
+                    "--judge", "fake-chat", "--judge-runs", "2", "--out", "out", "--json")  # fmt: skip
+    assert json.loads(result.stdout)["asked_with"] == {
+        "chat": "fake-chat", "judge": "fake-chat", "judge.runs": "2", "max_new_tokens": "1024",
+    }  # fmt: skip
+    request = TaskRequest("pope", None, chat="openai", chat_options=("model=m", "key_env=MY_KEY"))
+    assert describe_asking(request, find_task("pope")) == {"chat": "openai", "max_new_tokens": "128", "model": "m"}

@@ -37,7 +37,10 @@ def test_unscored_items_leave_the_pairing_and_are_counted(build_log: LogBuilder)
     comparison = compare_logs(build_log({"animal": "0-00"}), build_log({"animal": "11-1"}, model="b"))
     assert comparison.num_unpaired == 2
     assert (comparison.rows[0].num_items, comparison.rows[0].gain.value) == (2, 1.0)
-    assert "2 items are left out" in comparison_table(comparison).to_text()
+    table = comparison_table(comparison)
+    assert "2 items are left out" in table.to_text()
+    assert table.rows[-1][-1] == f"{100 * comparison.mean.smallest_gain:.1f}"
+    assert any(note.startswith("shows: the smallest difference") for note in table.notes)
 
 
 def test_logs_of_different_items_are_not_compared(build_log: LogBuilder) -> None:

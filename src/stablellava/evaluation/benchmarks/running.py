@@ -34,6 +34,7 @@ def run_task(
     judge_runs: int = 1,
     group_size: int = _GROUP_SIZE,
     progress: Progress | None = None,
+    asked_with: Mapping[str, str] | None = None,
 ) -> TaskLog:
     """Ask every item once, have the answers judged if there is a judge, score them and write the log.
 
@@ -53,7 +54,7 @@ def run_task(
         run.known_answers(),
     )
     collector.ask_all(group_size, progress)
-    header = start_header(loaded, answerer.name, answerer.fingerprint)
+    header = start_header(loaded, answerer.name, answerer.fingerprint, asked_with)
     unasked = {
         item.item_id: Answer(item_id=item.item_id, prompt="", text="")
         for item in loaded.items
@@ -72,6 +73,7 @@ def score_recorded(
     judge: Judge | None = None,
     judge_runs: int = 1,
     progress: Progress | None = None,
+    asked_with: Mapping[str, str] | None = None,
 ) -> TaskLog:
     """Score texts by item id that another tool had a model say; items without one are unscored."""
     answers = {
@@ -81,7 +83,7 @@ def score_recorded(
     }
     failures = {item.item_id: "no answer in the file" for item in loaded.items if item.item_id not in answers}
     fingerprint = hash_id(answers_from, dict(texts))
-    header = start_header(loaded, model, fingerprint).model_copy(update={"answers_from": answers_from})
+    header = start_header(loaded, model, fingerprint, asked_with).model_copy(update={"answers_from": answers_from})
     return _Run(loaded, log_path, judge, judge_runs, progress).finish(answers, failures, header)
 
 

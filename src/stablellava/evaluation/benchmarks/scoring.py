@@ -1,6 +1,6 @@
 """From answers to scores and figures: at the end of a run, and again whenever a parser or scorer changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stablellava import __version__
 from stablellava.core.score import Answer, ItemScore, TaskEntry, TaskLog, TaskLogHeader, TaskReport
@@ -54,7 +54,9 @@ def build_task_log(
     return TaskLog(header=header.model_copy(update={"reports": scored.reports}), entries=entries)
 
 
-def start_header(loaded: LoadedTask, model: str, model_fingerprint: str) -> TaskLogHeader:
+def start_header(
+    loaded: LoadedTask, model: str, model_fingerprint: str, asked_with: Mapping[str, str] | None = None
+) -> TaskLogHeader:
     """Return the header of a run whose figures are not known yet."""
     return TaskLogHeader(
         task=loaded.task.name,
@@ -67,6 +69,7 @@ def start_header(loaded: LoadedTask, model: str, model_fingerprint: str) -> Task
         limit=loaded.limit,
         left_out=loaded.left_out,
         contamination=loaded.contamination,
+        asked_with=dict(asked_with or {}),
         package_version=__version__,
         reports=(),
     )

@@ -64,7 +64,9 @@ class ChatJudge:
             if isinstance(reply, ChatFailure):
                 why = ": ".join(filter(None, (reply.reason, reply.detail)))
                 return judgement.model_copy(update={"text": None, "why": f"the judge's call failed, {why}"})
-            judgement = judgement.model_copy(update={"text": reply.text, "stamp": reply.stamp})
+            # A log says the same of a reply whether it took time or was known.
+            stamp = reply.stamp.model_copy(update={"seconds": None, "from_cache": False})
+            judgement = judgement.model_copy(update={"text": reply.text, "stamp": stamp})
             if protocol.is_readable(reply.text, request):
                 return judgement
         shown = (judgement.text or "").strip()[:_NUM_SHOWN]

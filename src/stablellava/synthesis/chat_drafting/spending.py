@@ -186,9 +186,9 @@ class MeteredChat:
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the model's answer. Raises: BackendFailed, LimitReached."""
         expected = self._bound_cost(request)
-        # What open calls may cost is more than what they will: wait for them before giving up.
+        # What open calls may cost is more than what they will; and whoever hears of a limit may drop what is open.
         while reached := self._meter.find_reached_limit(self._num_open, self._reserved, expected):
-            if not self._reserved or not self._num_open:
+            if not self._num_open:
                 raise LimitReached(reached)
             self._settled.clear()
             await self._settled.wait()
