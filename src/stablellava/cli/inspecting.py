@@ -98,7 +98,7 @@ def _rejects(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tu
         "by_reason": [{"stage": stage, "reason": reason, "count": n} for (stage, reason), n in counts.items()],
         "rejects": [reject.model_dump(mode="json") for reject in rejects[:num]],
     }
-    return result, [table, _plain("\n".join(lines))]
+    return result, [table, _plain("\n".join(lines))] if rejects else [_plain("nothing was dropped")]
 
 
 def _coverage(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:

@@ -38,7 +38,7 @@ def painters(
     """
     import webbrowser
 
-    from stablellava.cli.output import print_result
+    from stablellava.cli.output import note, print_result
     from stablellava.cli.runs import RUNS_DIR, open_run
     from stablellava.cli.tables import result_table
     from stablellava.studies.painter_comparison import compare_painters
@@ -50,7 +50,7 @@ def painters(
     settings, _ = open_run(config, preset, None, asked)
     check_names(settings)
     backends = (read_backend(first), read_backend(second))
-    result = compare_painters(settings, backends, [read_backend(scorer) for scorer in scorers or ()])
+    result = compare_painters(settings, backends, [read_backend(scorer) for scorer in scorers or ()], note=note)
     path = write_painter_pairs(result.names, result.tables, result.pairs, out or RUNS_DIR / "painters" / "pairs.html")
     as_data = [{"title": table.title, "headers": table.headers, "rows": table.rows} for table in result.tables]
     report = {"page": str(path), "painters": result.names, "num_drafts": len(result.pairs), "tables": as_data}
@@ -71,25 +71,38 @@ def mismatch(
         float, typer.Option("--false-drops", min=0.0, max=0.5, help="Share of good pairs the pixel check may lose.")
     ] = 0.05,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to work.", metavar="DIR")] = None,
+    open_page: OpenOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Swap the pictures of some samples and see which checks notice: the painter's report, and pixels alone.
 
-    Two runs are synthesized, one to fit the pixel check on and one to measure on.
+    Two runs are synthesized, one to fit the pixel check on and one to measure on. Ends with a page of pictures: what
+    was found, what was missed, what good pairs would be lost.
 
     Example: stablellava study mismatch -n 2000 --share 0.1
     """
+    import webbrowser
+
     from stablellava.cli.output import note, print_result
+    from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import RUNS_DIR, open_run
-    from stablellava.cli.tables import text_table
+    from stablellava.cli.tables import result_table
+    from stablellava.evaluation.tables import Table
     from stablellava.studies.mismatch import describe_mismatch, run_mismatch_study
+    from stablellava.studio.mismatch_page import write_mismatch_page
 
     settings, _ = open_run(config, preset, None, overrides)
     folder = out or RUNS_DIR / "mismatch"
-    report = run_mismatch_study(settings, folder, num, share, false_drops, note)
+    study = run_mismatch_study(settings, folder, num, share, false_drops, note, show_progress)
+    report = study.report
     headers = ("check", "swaps found", "95 %", "good lost", "95 %", "precision")
     summary = f"{report.num_swapped:,} of {report.num_samples:,} samples had a foreign picture"
-    print_result(report.model_dump(mode="json"), as_json, text_table(headers, describe_mismatch(report)), summary)
+    table = Table("What was found and what would be lost", headers, tuple(describe_mismatch(report)))
+    page = write_mismatch_page(summary, table, study.examples, study.data_dir, folder / "mismatch.html")
+    result = {**report.model_dump(mode="json"), "page": str(page)}
+    print_result(result, as_json, result_table(table), summary, str(page))
+    if open_page and not as_json:
+        webbrowser.open(page.resolve().as_uri())
 
 
 def read_backend(text: str) -> "BackendSettings":

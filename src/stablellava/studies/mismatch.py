@@ -5,7 +5,8 @@ run, its threshold is picked on held-back samples of that run, and both are meas
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,21 @@ from stablellava.capabilities import load_capability
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Keyword
 from stablellava.core.record import Record
-from stablellava.core.sample import Sample
+from stablellava.core.sample import Sample, Verdict
 from stablellava.filters.base import Candidate
 from stablellava.filters.calibrating import Calibration, measure_threshold
 from stablellava.filters.pixel_agreement import AgreementModel
 from stablellava.store.images import image_path
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_samples
-from stablellava.synthesis.calibrating import fit_pixel_check
+from stablellava.studies.timing import ShowPhase
+from stablellava.synthesis.calibrating import PixelFit, fit_pixel_check
 from stablellava.synthesis.planting import LabelledSample, swap_pictures
 from stablellava.synthesis.synthesizing import load_material, synthesize
 from stablellava.synthesis.verifying import build_checks, judge_all
 
 MEASURING_SEED_OFFSET = 1_000
+_NUM_SHOWN = 6
 Note = Callable[[str], None]
 
 
@@ -48,6 +51,20 @@ class MismatchReport(Record):
     """Swapped samples that look most as if they belonged: (sample, picture sha256, score)."""
 
 
+@dataclass(frozen=True)
+class MismatchStudy:
+    """The figures, and samples to look at.
+
+    Attributes:
+        data_dir: where the samples' pictures lie.
+        examples: what they show -> samples with what the checks said of them, the most telling first.
+    """
+
+    report: MismatchReport
+    data_dir: Path
+    examples: Mapping[str, tuple[Sample, ...]]
+
+
 def run_mismatch_study(
     config: RunConfig,
     out_dir: Path,
@@ -55,44 +72,57 @@ def run_mismatch_study(
     share: float = 0.1,
     max_false_drops: float = 0.05,
     note: Note = lambda _: None,
-) -> MismatchReport:
+    show: ShowPhase | None = None,
+) -> MismatchStudy:
     """Synthesize one run to fit on and one to measure on, plant swaps, and judge them both ways.
+
+    ``note`` is told each part before it begins; ``show`` shows how far the two runs are.
 
     Raises: ConfigError, BackendMissing, RecordError (folders of other settings, full disk).
     """
-    note("synthesizing pictures to fit on")
-    fitting = _synthesize(config, out_dir / "fitting", config.seed, num_samples)
-    note("synthesizing pictures to measure on")
-    measuring = _synthesize(config, out_dir / "measuring", config.seed + MEASURING_SEED_OFFSET, num_samples)
+    fitting = _synthesize(config, out_dir / "fitting", config.seed, num_samples, show)
+    measuring = _synthesize(config, out_dir / "measuring", config.seed + MEASURING_SEED_OFFSET, num_samples, show)
     reader: FeatureReader = build_backend("features", "efficientnet-lite0")
     note("fitting the pixel check")
     fit = fit_pixel_check(fitting.data_dir, reader, config.seed, max_false_drops)
-    model, calibration = fit.model, fit.calibration
+    fit.model.save(out_dir / "pixels.npz")
     samples = list(read_samples(measuring.data_dir))
     chosen = random.Random(config.seed).sample(samples, min(num_samples, len(samples)))  # noqa: S311
     planted = swap_pictures(chosen, share, config.seed)
     note("judging by the painter's report")
     by_report = _judge_by_report(config, planted)
     note("judging by pixels")
-    scores = _score_pixels(measuring.data_dir, planted, reader, model)
+    scores = _score_pixels(measuring.data_dir, planted, reader, fit.model)
+    examples = _choose_examples(planted, by_report, scores, fit.calibration.threshold)
+    return MismatchStudy(_measure(planted, by_report, scores, fit), measuring.data_dir, examples)
+
+
+def _measure(
+    planted: Sequence[LabelledSample], by_report: Sequence[float], scores: Sequence[float | None], fit: PixelFit
+) -> MismatchReport:
+    threshold = fit.calibration.threshold
     is_own = [labelled.is_own for labelled in planted]
-    model.save(out_dir / "pixels.npz")
     return MismatchReport(
         num_samples=len(planted),
         num_swapped=is_own.count(False),
         by_report=measure_threshold(by_report, is_own, threshold=0.5),
-        by_pixels=measure_threshold(scores, is_own, calibration.threshold),
-        calibration=calibration,
+        by_pixels=measure_threshold(scores, is_own, threshold),
+        calibration=fit.calibration,
         num_fitted=fit.num_fitted,
-        worst_missed=_worst_missed(planted, scores, calibration.threshold),
+        worst_missed=_worst_missed(planted, scores, threshold),
     )
 
 
-def _synthesize(config: RunConfig, folder: Path, seed: int, num_samples: int) -> RunLayout:
+def _synthesize(config: RunConfig, folder: Path, seed: int, num_samples: int, show: ShowPhase | None) -> RunLayout:
     layout = RunLayout(folder)
     per_capability = -(-num_samples // len(config.synthesis.capabilities))
     synthesis = config.synthesis.model_copy(update={"samples_per_capability": per_capability})
-    synthesize(config.model_copy(update={"seed": seed, "synthesis": synthesis}), layout)
+    wanted = config.model_copy(update={"seed": seed, "synthesis": synthesis})
+    if show is None:
+        synthesize(wanted, layout)
+        return layout
+    with show(f"pictures for {folder.name}") as display:
+        synthesize(wanted, layout, display.show_synthesis)
     return layout
 
 
@@ -121,6 +151,39 @@ def _score_pixels(
     for index, score in zip(single, scored, strict=True):
         scores[index] = score
     return scores
+
+
+def _choose_examples(
+    planted: Sequence[LabelledSample], by_report: Sequence[float], scores: Sequence[float | None], threshold: float
+) -> dict[str, tuple[Sample, ...]]:
+    shown = [
+        _with_verdicts(labelled.sample, reported, score, threshold)
+        for labelled, reported, score in zip(planted, by_report, scores, strict=True)
+    ]
+    scored = sorted((score, place) for place, score in enumerate(scores) if score is not None)
+    found = [place for score, place in scored if not planted[place].is_own and score < threshold]
+    missed = [place for score, place in reversed(scored) if not planted[place].is_own and score >= threshold]
+    lost = [place for score, place in scored if planted[place].is_own and score < threshold]
+    unreported = [place for place, labelled in enumerate(planted) if not labelled.is_own and by_report[place]]
+    chosen = {
+        "Foreign pictures that pixels alone gave away": found,
+        "Foreign pictures that pixels alone let pass": missed,
+        "Good pairs that pixels alone would drop": lost,
+        "Foreign pictures that the painter's report let pass": unreported,
+    }
+    return {title: tuple(shown[place] for place in places[:_NUM_SHOWN]) for title, places in chosen.items()}
+
+
+def _with_verdicts(sample: Sample, reported: float, score: float | None, threshold: float) -> Sample:
+    is_kept = score is None or score >= threshold
+    verdicts = (
+        Verdict(filter_name="painter_report", kept=bool(reported), reason="" if reported else "mismatch"),
+        Verdict(
+            filter_name="pixels", kept=is_kept, reason="" if is_kept else "picture_disagrees",
+            score=score, threshold=threshold,
+        ),
+    )  # fmt: skip
+    return sample.model_copy(update={"verdicts": verdicts})
 
 
 def _worst_missed(

@@ -6,7 +6,7 @@ say of a painter that reports nothing: such pictures are counted as unscored, no
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from stablellava.backends.catalog import build_backend
@@ -55,6 +55,7 @@ def compare_painters(
     painters: tuple[BackendSettings, BackendSettings],
     scorers: Sequence[BackendSettings] = (),
     material: Material | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> PainterComparison:
     """Write samples_per_capability drafts per capability, paint all with both painters and score them alike.
 
@@ -69,7 +70,10 @@ def compare_painters(
     if not drafts:
         raise ConfigError("no draft passed the checks of its text, so there is nothing to paint; try another writer")
     names = _tell_apart(built)
-    rounds = [_paint_all(painter, drafts, checks, judges, config.synthesis.size_px) for painter in built]
+    rounds = []
+    for name, painter in zip(names, built, strict=True):
+        note(f"painting {len(drafts)} drafts with {name}")
+        rounds.append(_paint_all(painter, drafts, checks, judges, config.synthesis.size_px))
     (first, first_seconds), (second, second_seconds) = rounds
     timed = zip(names, (first_seconds, second_seconds), (first, second), strict=True)
     notes = [

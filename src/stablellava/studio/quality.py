@@ -5,14 +5,17 @@ The paper's own critics name mismatched and repetitive pairs as how such data fa
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
 from stablellava.core.ids import seed_from
+from stablellava.core.matching import split_words
 from stablellava.core.sample import Painting, Rejected, Sample
 from stablellava.evaluation.statistics import Interval, wilson_interval
+from stablellava.store.images import hash_distance
 from stablellava.studio.gallery import SampleView, view_stored_sample
 from stablellava.synthesis.diversity import Diversity, DraftText, measure_round, text_of
 
@@ -26,6 +29,9 @@ MISMATCH_REASONS = frozenset(
 _NUM_LOWEST = 6
 _NUM_MEASURED = 100
 _NUM_REPEATED = 5
+_NUM_ALIKE = 3
+_HALF_OF_BITS = 32
+"""In so many of 64 bits the hashes of unlike pictures differ."""
 _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
 
 
@@ -42,6 +48,8 @@ class QualityDigest:
     """Filter -> its lowest-scoring kept samples, as a heap of (negated score, tie-breaker, sample)."""
     texts: dict[str, list[tuple[int, DraftText]]] = field(default_factory=dict)
     """Capability -> texts of some samples, as a heap by the hash of the id."""
+    painted_samples: dict[str, list[tuple[int, int, Sample]]] = field(default_factory=dict)
+    """Capability -> some of its samples with one picture, likewise."""
     prompts: dict[str, Counter[str]] = field(default_factory=dict)
 
     def watch(self, samples: Iterable[Sample]) -> Iterator[Sample]:
@@ -69,6 +77,10 @@ class QualityDigest:
                 _keep_greatest(self.lowest.setdefault(verdict.filter_name, []), entry, _NUM_LOWEST)
         texts = self.texts.setdefault(draft.capability, [])
         _keep_greatest(texts, (-seed_from(sample.sample_id, "repetition"), text_of(draft)), _NUM_MEASURED)
+        if len(sample.paintings) == 1:
+            painted = self.painted_samples.setdefault(draft.capability, [])
+            entry_of = (-seed_from(sample.sample_id, "repetition"), self.painted.total(), sample)
+            _keep_greatest(painted, entry_of, _NUM_MEASURED)
         self.prompts.setdefault(draft.capability, Counter())[" / ".join(p.text for p in draft.prompts)] += 1
 
 
@@ -95,6 +107,17 @@ class RepetitionRow:
 
 
 @dataclass(frozen=True)
+class AlikeView:
+    """Two kept samples that repeat each other more than others do."""
+
+    word_overlap: float
+    """Jaccard overlap of their dialogues' words."""
+    num_differing_bits: int
+    """Of 64 of the pictures' perceptual hashes."""
+    cards: tuple[SampleView, SampleView]
+
+
+@dataclass(frozen=True)
 class LowestView:
     """The kept samples that a check liked least."""
 
@@ -108,6 +131,7 @@ class QualityView:
 
     mismatch: tuple[MismatchRow, ...]
     repetition: tuple[RepetitionRow, ...]
+    alike: tuple[AlikeView, ...]
     lowest: tuple[LowestView, ...]
 
 
@@ -125,8 +149,32 @@ def view_quality(digest: QualityDigest, data_dir: Path) -> QualityView:
     return QualityView(
         tuple(sorted(mismatch, key=lambda row: (-row.rate.value, row.capability, row.painter))),
         tuple(sorted(repetition, key=lambda row: (row.diversity.prompts.distinct, row.capability))),
+        _view_alike(digest, data_dir),
         tuple(lowest),
     )
+
+
+def _view_alike(digest: QualityDigest, data_dir: Path) -> tuple[AlikeView, ...]:
+    """Return the pairs whose words and pictures are both the most alike, at most one pair per capability."""
+    pairs = [max(_compare_pairs([entry[-1] for entry in heap]), key=lambda pair: pair[:2], default=None)
+             for _, heap in sorted(digest.painted_samples.items())]  # fmt: skip
+    found = sorted((pair for pair in pairs if pair), key=lambda pair: pair[:2], reverse=True)
+    return tuple(
+        AlikeView(overlap, -negated, (view_stored_sample(first, data_dir), view_stored_sample(second, data_dir)))
+        for _, negated, overlap, first, second in found[:_NUM_ALIKE]
+    )
+
+
+def _compare_pairs(samples: Sequence[Sample]) -> Iterator[tuple[float, int, float, Sample, Sample]]:
+    """Yield likeness, negated bits that differ, overlap of words, and the two samples."""
+    words = [frozenset(split_words(" ".join(turn.text for turn in sample.draft.turns))) for sample in samples]
+    hashes = [sample.paintings[0].perceptual_hash for sample in samples]
+    for first, second in combinations(range(len(samples)), 2):
+        union = len(words[first] | words[second])
+        overlap = len(words[first] & words[second]) / union if union else 1.0
+        bits = hash_distance(hashes[first], hashes[second])
+        # Both have to be alike: other words under the same picture repeat nothing.
+        yield min(overlap, 1 - bits / _HALF_OF_BITS), -bits, overlap, samples[first], samples[second]
 
 
 def _view_mismatch(digest: QualityDigest, capability: str, painter: str) -> MismatchRow:

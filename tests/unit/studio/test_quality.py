@@ -68,3 +68,22 @@ def test_the_report_has_the_section(layout: RunLayout) -> None:
     page = write_report(layout).read_text(encoding="utf-8")
     assert 'id="quality"' in page
     assert "none of them is in the data" in page
+
+
+def test_pairs_that_repeat_each_other_are_shown_with_their_pictures(layout: RunLayout, samples: list[Sample]) -> None:
+    turns = samples[1].draft.turns
+    repeated = samples[1].model_copy(
+        update={
+            "sample_id": "again",
+            "draft": samples[1].draft.model_copy(update={"draft_id": "again", "turns": (*turns, *turns[:2])}),
+        }
+    )
+    digest = QualityDigest()
+    list(digest.watch([*samples, repeated]))
+    alike = view_quality(digest, layout.data_dir).alike
+    assert (alike[0].word_overlap, alike[0].num_differing_bits) == (1.0, 0)
+    assert {card.anchor for card in alike[0].cards} == {samples[1].draft.draft_id, "again"}
+    assert all(picture.uri.startswith("data:image/") for card in alike[0].cards for picture in card.pictures)
+    assert len(alike) == 2
+    assert alike[1].word_overlap < 1
+    assert "Kept pairs that are most alike" in write_report(layout).read_text(encoding="utf-8")
