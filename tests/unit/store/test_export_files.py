@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from exporting import NUM_SAMPLES, write_data
+from exporting import NUM_SAMPLES, make_sample, write_data
 from stablellava.config.training import SourceSettings
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.store.export_plan import FileLimits, plan_export, read_planned
@@ -137,6 +137,18 @@ def test_hugging_face_reads_the_parquet_folder_with_pictures(
         assert row["messages"][0]["content"][-1] == {"type": "text", "text": "What is it?"}
         assert (row["capability"], row["keyword"]) == (sample.draft.capability, sample.draft.keyword)
         assert json.loads(row["provenance"])["writer"]["backend"] == "test"
+
+
+def test_hugging_face_reads_tars_of_one_picture_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    data_dir = tmp_path / "data"
+    commit_shard(data_dir, "animal/a", [make_sample(data_dir, "animal", number * 2, 1) for number in range(6)])
+    export(data_dir, tmp_path / "out", "webdataset", max_samples=4)
+    table = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "hf"))
+    assert len(table) == 6
+    assert table[0]["png"].size == (16, 16)
+    assert {row["json"]["id"] for row in table} == {sample.sample_id for sample in read_samples(data_dir)}
 
 
 def test_pictures_lie_uncompressed_in_row_groups_of_bounded_size(tmp_path: Path) -> None:
