@@ -113,7 +113,8 @@ def _show(plan: "StagePlan") -> "list[RenderableType]":
     lines = [
         f"{plan.num_samples:,} samples in {plan.num_steps:,} steps of {plan.samples_per_step}; "
         f"{plan.image_tokens} tokens a picture",
-        f"{plan.num_tokens:,} tokens, {plan.num_supervised:,} of them learned from ({source}); packed, none is padding",
+        f"{plan.num_tokens:,} tokens, {plan.num_supervised:,} of them learned from ({source}); "
+        f"{_padding_in_words(plan)}",
         f"{plan.num_devices} x {plan.device_gb:g} GB, {plan.strategy}: {'fits' if plan.fits else 'does not fit'}",
         _in_words(plan),
     ]
@@ -122,6 +123,15 @@ def _show(plan: "StagePlan") -> "list[RenderableType]":
         text_table(("memory of each GPU", "GB"), memory, "Memory"),
         "\n".join(lines),
     ]
+
+
+def _padding_in_words(plan: "StagePlan") -> str:
+    if plan.padding_share is None:
+        return "not packed: how many positions are padding shows where the data are here"
+    if not plan.padding_share:
+        return "packed, none is padding"
+    padded = plan.num_tokens * plan.padding_share / (1 - plan.padding_share)
+    return f"not packed: {padded:,.0f} positions of padding ({plan.padding_share:.0%}) are computed beside them"
 
 
 def _in_words(plan: "StagePlan") -> str:

@@ -58,20 +58,6 @@ def encode_example(example: TrainingExample, chat: Chat) -> EncodedExample:
     return _encode(example, chat.segments(example.turns, example.system))
 
 
-def encode_all(
-    examples: Iterable[TrainingExample], chat: Chat, max_length: int
-) -> tuple[list[EncodedExample], list[DroppedExample]]:
-    """Return what can be learned from and what was dropped; nothing is ever cut."""
-    kept: list[EncodedExample] = []
-    dropped: list[DroppedExample] = []
-    for outcome in iter_encoded(examples, chat, max_length):
-        if isinstance(outcome, EncodedExample):
-            kept.append(outcome)
-        else:
-            dropped.append(outcome)
-    return kept, dropped
-
-
 def iter_encoded(
     examples: Iterable[TrainingExample], chat: Chat, max_length: int
 ) -> Iterator[EncodedExample | DroppedExample]:

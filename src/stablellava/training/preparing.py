@@ -20,8 +20,9 @@ from stablellava.store.layout import RunLayout
 from stablellava.training.batching import StepPlan, StepShape, draw_examples, plan_steps
 from stablellava.training.collating import CachedPatches, DecodedPictures, PackingCollator, PaddingCollator
 from stablellava.training.data import TrainingExample
+from stablellava.training.encoded_samples import EncodedSamples, encode_samples
 from stablellava.training.kernels import shortens_last_layer
-from stablellava.training.labels import DroppedExample, EncodedExample, encode_all
+from stablellava.training.labels import DroppedExample, EncodedExample
 from stablellava.training.mixing import draw_from_sources
 from stablellava.training.modules import choose_trainable, describe_modules
 from stablellava.training.reporting import Progress
@@ -36,7 +37,7 @@ class Prepared:
     settings: StageConfig
     vlm: Vlm
     examples: Sequence[TrainingExample]
-    encoded: list[EncodedExample]
+    encoded: Sequence[EncodedExample]
     dropped: list[DroppedExample]
     plan: StepPlan
     held_out: StepPlan | None
@@ -70,7 +71,7 @@ def prepare_stage(
         vlm = starting_model(config, layout, stage)
     choose_trainable(vlm.model, settings, stage)
     tell("model", 1, 1, ", ".join(module.summary for module in describe_modules(vlm.model)))
-    encoded, dropped = encode_all(examples, vlm.chat, settings.max_length)
+    encoded, dropped = encode_samples(examples, vlm.chat, settings.max_length, layout.root)
     if not encoded:
         where = "sources" if settings.sources else str(layout.data_dir)
         raise RecordError(f"{where}: none of {len(examples)} samples can be learned from: {dropped[0]}")
@@ -126,26 +127,26 @@ def images_of(encoded: Sequence[EncodedExample], drawn: Sequence[int]) -> list[I
     return list(dict.fromkeys(path for index in sorted(set(drawn)) for path in encoded[index].images))
 
 
-def _choose_held_out(encoded: Sequence[EncodedExample], watch: WatchSettings) -> list[int]:
+def _choose_held_out(encoded: EncodedSamples, watch: WatchSettings) -> list[int]:
     """Return the samples to measure on; which ones depends on their ids alone."""
     if watch.held_out_samples >= len(encoded):
         raise ConfigError(
             f"training.watch.held_out_samples={watch.held_out_samples}: there are {len(encoded)} samples; "
             "some have to be left to learn from"
         )
-    by_id = sorted(range(len(encoded)), key=lambda index: share_of(encoded[index].example_id, "held out of training"))
+    by_id = sorted(range(len(encoded)), key=lambda index: share_of(encoded.example_ids[index], "held out of training"))
     return by_id[: watch.held_out_samples]
 
 
 def _plan(
-    settings: StageConfig, encoded: Sequence[EncodedExample], kept_out: Sequence[int], num_processes: int, seed: int
+    settings: StageConfig, encoded: EncodedSamples, kept_out: Sequence[int], num_processes: int, seed: int
 ) -> StepPlan:
     taught = np.setdiff1d(np.arange(len(encoded)), np.array(kept_out, dtype=np.int64))
     if settings.sources:
-        drawn = draw_from_sources(settings, np.array([example.source for example in encoded]), taught, seed)
+        drawn = draw_from_sources(settings, np.array(encoded.sources), taught, seed)
     else:
         drawn = taught[draw_examples(len(taught), settings.num_samples, settings.num_epochs, seed)]
-    lengths = [len(example.token_ids) for example in encoded]
+    lengths = encoded.lengths
     shape = StepShape(settings.batch_size, settings.gradient_accumulation, num_processes)
     return plan_steps(lengths, drawn, shape, seed, grouped=settings.group_by_length)
 

@@ -38,6 +38,8 @@ class TokenCounts:
     supervised_per_sample: float
     is_counted: bool
     """Counted in the stage's own data, not assumed."""
+    padding_share: float | None = None
+    """Of all positions that are computed; None: not known without the data."""
 
 
 class StagePlan(Record):
@@ -53,6 +55,8 @@ class StagePlan(Record):
     num_tokens: int
     num_supervised: int
     are_tokens_counted: bool
+    padding_share: float | None
+    """Of all positions that are computed; 0 where samples are packed, None where it is not known."""
     samples_per_step: int
     num_steps: int
     num_devices: int
@@ -105,6 +109,7 @@ def plan_stage(
         num_tokens=num_tokens,
         num_supervised=round(drawn * counts.supervised_per_sample),
         are_tokens_counted=counts.is_counted,
+        padding_share=0.0 if config.training.speed.packing else counts.padding_share,
         samples_per_step=samples_per_step,
         num_steps=math.ceil(drawn / samples_per_step),
         num_devices=cluster.num_devices,

@@ -10,7 +10,8 @@ from stablellava.core.errors import ConfigError
 from stablellava.model.chat_template import CHAT_TEMPLATES, OWN_TEMPLATE, Chat, bind_template
 from stablellava.model.vlm import IGNORE
 from stablellava.training.data import TrainingExample
-from stablellava.training.labels import EncodedExample, encode_all, encode_example
+from stablellava.training.encoded_samples import encode_samples
+from stablellava.training.labels import EncodedExample, encode_example
 
 IMAGES = (Path("a.png"), Path("b.png"))
 PAIRS = [
@@ -178,13 +179,13 @@ def test_the_saved_jinja_renders_what_the_template_spells() -> None:
             assert rendered == spelt
 
 
-def test_a_dialogues_own_system_message_replaces_the_templates_one() -> None:
+def test_a_dialogues_own_system_message_replaces_the_templates_one(tmp_path: Path) -> None:
     chat = build_chat("byte_level", "vicuna_v1")
     turns = [user("What?"), assistant("A dog.")]
     assert chat.tokenizer.decode(encode(chat, *turns, system="Be brief.").token_ids).startswith("Be brief. USER: What?")
     example = TrainingExample("x", (), tuple(turns), system="Be brief.")
-    kept, dropped = encode_all([example], build_chat("byte_level", "compact"), max_length=60)
-    assert (kept, dropped[0].reason) == ([], "no_place_for_system")
+    kept, dropped = encode_samples([example], build_chat("byte_level", "compact"), 60, tmp_path)
+    assert (list(kept), dropped[0].reason) == ([], "no_place_for_system")
 
 
 def test_pictures_come_in_the_order_shown() -> None:
@@ -193,12 +194,12 @@ def test_pictures_come_in_the_order_shown() -> None:
     assert encoded.images == (IMAGES[1], IMAGES[0])
 
 
-def test_what_cannot_be_learned_from_is_dropped_with_a_reason_and_nothing_is_cut() -> None:
+def test_what_cannot_be_learned_from_is_dropped_with_a_reason_and_nothing_is_cut(tmp_path: Path) -> None:
     chat = build_chat("pad_is_eos", "compact")
     fine = TrainingExample("fine", IMAGES, (user("What?", 0), assistant("A dog.")))
     empty = TrainingExample("empty", IMAGES, (user("What?", 0), assistant("  ")))
     long = TrainingExample("long", IMAGES, (user("What?", 0), assistant("A dog. " * 50)))
-    kept, dropped = encode_all([fine, empty, long], chat, max_length=60)
+    kept, dropped = encode_samples([fine, empty, long], chat, 60, tmp_path)
     assert [example.example_id for example in kept] == ["fine"]
     assert [(example.example_id, example.reason) for example in dropped] == [
         ("empty", "no_supervision"),
@@ -208,11 +209,11 @@ def test_what_cannot_be_learned_from_is_dropped_with_a_reason_and_nothing_is_cut
     assert kept[0].token_ids.tolist() == encode_example(fine, chat).token_ids.tolist()
 
 
-def test_captions_alone_are_spelt_by_plain_and_longer_dialogues_dropped() -> None:
+def test_captions_alone_are_spelt_by_plain_and_longer_dialogues_dropped(tmp_path: Path) -> None:
     chat = build_chat("llama", "plain")
     turns = (user("Describe it.", 0), assistant("A dog."), user("Sure?"), assistant("Yes."))
     examples = [TrainingExample("short", IMAGES, turns[:2]), TrainingExample("long", IMAGES, turns)]
-    kept, dropped = encode_all(examples, chat, max_length=60)
+    kept, dropped = encode_samples(examples, chat, 60, tmp_path)
     assert chat.tokenizer.decode(kept[0].token_ids) == "<s><image><image><image> A dog.\n"
     assert [(example.example_id, example.reason) for example in dropped] == [("long", "too_many_turns")]
 
@@ -239,13 +240,13 @@ def test_an_own_template_that_cannot_be_proven_exact_is_refused(source: str | No
         bind_template(OWN_TEMPLATE, tokenizer)
 
 
-def test_an_own_template_that_changes_what_was_said_drops_that_dialogue() -> None:
+def test_an_own_template_that_changes_what_was_said_drops_that_dialogue(tmp_path: Path) -> None:
     tokenizer = tokenizer_zoo.build_anew("own_template")
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     tokenizer.chat_template = tokenizer_zoo.OWN_TEMPLATE.replace("| trim", "| trim | replace('cat', 'dog')")
     chat = Chat(tokenizer, bind_template(OWN_TEMPLATE, tokenizer), 3)
     examples = [TrainingExample(text, (), (user("What?"), assistant(text))) for text in ("bird", "cat")]
-    kept, dropped = encode_all(examples, chat, 100)
+    kept, dropped = encode_samples(examples, chat, 100, tmp_path)
     assert [example.example_id for example in kept] == ["bird"]
     assert [(example.example_id, example.reason) for example in dropped] == [("cat", "template_changes_words")]
 

@@ -1,12 +1,17 @@
 """The plan's figures against calculations by hand, those of docs/training-plan.md."""
 
+from pathlib import Path
+
 import pytest
 
+import tiny_vlm
 from stablellava.config.loading import load_config
 from stablellava.config.training import ModelSettings
 from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.model.sketching import count_image_tokens, sketch_llava
+from stablellava.store.layout import RunLayout
+from stablellava.training.counting import count_tokens
 from stablellava.training.stage_plan import Cluster, StagePlan, TokenCounts, plan_stage
 
 COUNTS = TokenCounts(665_298, 900, 180, is_counted=False)
@@ -134,3 +139,25 @@ def test_a_part_of_unknown_size_is_refused_with_a_suggestion() -> None:
 def test_a_tower_made_for_another_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="was made for 336"):
         sketch_llava(ModelSettings(tower="openai/clip-vit-large-patch14-336", image_size_px=224))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"), [((), 0.0), (("training.speed.packing=false",), None)], ids=["packed", "not packed"]
+)
+def test_padding_is_none_where_samples_are_packed_and_unknown_without_the_data(
+    overrides: tuple[str, ...], expected: float | None
+) -> None:
+    plan = plan_stage(settings("7b", 1, False, *overrides), "align", Cluster(8, 80, "fsdp"), COUNTS)
+    assert plan.padding_share == expected
+
+
+def test_padding_is_counted_in_the_stages_own_data(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path / "run")
+    tiny_vlm.write_samples(layout.data_dir, 12)
+    language_model = tiny_vlm.write_language_model(tmp_path / "lm")
+    shares = []
+    for overrides in ((), ("training.instruct.group_by_length=false",)):
+        config = tiny_vlm.training_config(language_model, "training.speed.packing=false", *overrides)
+        shares.append(count_tokens(config, layout, "instruct").padding_share)
+    assert shares[0] is not None and shares[1] is not None
+    assert 0 <= shares[0] < shares[1] < 0.5
