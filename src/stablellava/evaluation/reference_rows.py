@@ -22,9 +22,14 @@ class PublishedFigure(Record):
     """Part of the figure's name after the variant; empty for the headline."""
     judge: str = ""
     """Model that judged; figures of two judges do not compare."""
-    num_items: int | None = None
-    """Of how many items it is, where the source tells."""
+    num_items: int | tuple[int, ...] | None = None
+    """Of how many items it is, or of how many it may be, where that is known."""
     value: float
+
+    def fits(self, num_items: int) -> bool:
+        """Return whether a benchmark of so many items may be the one it was measured on."""
+        allowed = (self.num_items,) if isinstance(self.num_items, int) else self.num_items
+        return allowed is None or num_items in allowed
 
 
 class ReferenceRow(Record):
@@ -72,8 +77,8 @@ def matching_rows(log: TaskLog) -> tuple[ReferenceRow, ...]:
             and (not figure.split or splits == {figure.split})
             and figure.judge == header.judge
             and figure.report in num_items
-            and figure.num_items in (None, num_items[figure.report])
         )
-        if figures:
+        # Where one figure is of another size, the file is another one, whatever the size of its parts.
+        if figures and all(figure.fits(num_items[figure.report]) for figure in figures):
             rows.append(row.model_copy(update={"figures": figures}))
     return tuple(rows)

@@ -22,11 +22,13 @@ def published(log: TaskLog) -> dict[str, float]:
 
 
 SHOWN = [
-    (build_log("pope", "mean_f1"), True),
+    (build_log("pope", "mean_f1", num_items=9000), True),
+    (build_log("pope", "mean_f1", num_items=8910), True),
+    (build_log("pope", "mean_f1", num_items=12), False),
     (build_log("pope", "all/f1"), False),
-    (build_log("pope", "mean_f1", variant="official"), False),
-    (build_log("pope", "mean_f1", limit=100), False),
-    (build_log("pope", "mean_f1", left_out=("row 3",)), False),
+    (build_log("pope", "mean_f1", num_items=9000, variant="official"), False),
+    (build_log("pope", "mean_f1", num_items=9000, limit=100), False),
+    (build_log("pope", "mean_f1", num_items=9000, left_out=("row 3",)), False),
     (build_log("mmbench", split="dev", num_items=1164), True),
     (build_log("mmbench", split="test", num_items=1164), False),
     (build_log("mmbench", split="dev", num_items=1163), False),
@@ -39,6 +41,17 @@ SHOWN = [
 @pytest.mark.parametrize(("log", "is_shown"), SHOWN, ids=range(len(SHOWN)))
 def test_published_figures_stand_beside_the_same_protocol_alone(log: TaskLog, is_shown: bool) -> None:
     assert bool(published(log)) is is_shown
+
+
+def test_parts_of_a_file_of_another_size_are_not_compared_either() -> None:
+    whole, part = (build_log("mmbench", split="dev", num_items=num_items) for num_items in (1164, 20))
+    level = TaskReport(name="mmbench:llava/L2/CP", value=0.5, ci_low=0.4, ci_high=0.6, num_items=5)
+    figures = [
+        {figure.report for row in matching_rows(TaskLog(header=header, entries=log.entries)) for figure in row.figures}
+        for log in (whole, part)
+        for header in (log.header.model_copy(update={"reports": (*log.header.reports, level)}),)
+    ]
+    assert figures == [{"", "L2/CP"}, set()]
 
 
 def test_the_papers_figures_are_there_with_their_baselines() -> None:

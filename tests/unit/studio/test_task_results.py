@@ -34,6 +34,7 @@ def test_benchmarks_of_a_run_stand_in_its_report_generated_and_real_apart(full_r
     for model, text in (("instruct", "No"), ("align", "perhaps")):
         write_log(full_run, "pope", model, text)
     write_log(full_run, "generated", "instruct", "a cat")
+    write_log(full_run, "seedbench", "instruct", "A")
     write_log(full_run, "mmbench", "instruct", "I do not know", SEEN)
     page = write_report(full_run).read_text(encoding="utf-8")
     section = page[page.index('<section id="benchmarks">') : page.index('<section id="answers">')]
@@ -45,7 +46,8 @@ def test_benchmarks_of_a_run_stand_in_its_report_generated_and_real_apart(full_r
     assert "unparsed" in pope and "unscored" in pope and "1 (8.3 %)" in pope
     assert "random/f1" in pope
     assert "L2/CP" in real
-    assert "Published figures of pope:llava" in real
+    assert "Published figures of seedbench:llava" in real
+    assert "Published figures of pope:llava" not in real
     assert "No published figure of the same protocol" in generated
     assert f"instruct: {SEEN.words}" in real
     assert "on 11 paired items" in real
