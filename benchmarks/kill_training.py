@@ -26,7 +26,7 @@ from benchmarks.kill_and_resume import digests
 from benchmarks.recording import COMMAND, describe_run, keep_result
 
 STAGES = ("align", "instruct")
-NUM_STEPS = 10
+NUM_STEPS = 14
 BATCH_SIZES = {"align": 8, "instruct": 4}
 SETTINGS = [
     "synthesis.samples_per_capability=10",
@@ -69,6 +69,14 @@ def kill_after(command: list[str], run: Path, stage: str, step: int, delay_secon
     return count_steps(run, stage)
 
 
+def draw_steps(draws: random.Random, num_steps: int, num_kills: int) -> list[int]:
+    """Return steps to kill after, in order, two apart so that every life takes one; the last ones are left."""
+    room = num_steps - 1 - num_kills
+    if room < num_kills:
+        raise SystemExit(f"{num_kills} kills need {2 * num_kills + 1} steps, and a stage has {num_steps}")
+    return [step + place for place, step in enumerate(sorted(draws.sample(range(1, room + 1), num_kills)))]
+
+
 def compare_stage(stage: str, whole: Path, killed: Path, draws: random.Random, num_kills: int) -> dict[str, Any]:
     """Train a stage once whole and once with kills; return what was killed and which files differ."""
     started = time.monotonic()
@@ -76,10 +84,12 @@ def compare_stage(stage: str, whole: Path, killed: Path, draws: random.Random, n
     log = (whole / "training" / stage / "log.jsonl").read_text().splitlines()
     step_seconds = statistics.median(_seconds_of(line) for line in log)
     whole_seconds = time.monotonic() - started
-    # Not after the last step: what follows it is not training.
-    steps = sorted(draws.sample(range(1, len(log)), num_kills))
     command = command_of(["train", "--stage", stage], killed)
-    reached = [kill_after(command, killed, stage, step, draws.uniform(0, step_seconds)) for step in steps]
+    reached: list[int] = []
+    for step in draw_steps(draws, len(log), num_kills):
+        # A log still holds what its last life did; a life that gets no further is killed before it trains.
+        wanted = max([step, *(last + 1 for last in reached[-1:])])
+        reached.append(kill_after(command, killed, stage, wanted, draws.uniform(0, step_seconds)))
     finish(command)
     expected, found = digests(whole, (f"model/{stage}",)), digests(killed, (f"model/{stage}",))
     differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
