@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS batches (
 );
 """
 _LOOKUP_SIZES = (1, 4, 16, 64)
-_GROUP_SECONDS = 0.002
+_GROUP_SECONDS = 0.005
 _BUSY_SECONDS = 60.0
 _WAL_BYTES = 64 << 20
 _ROWS_PER_DELETE = 1_000
@@ -86,10 +86,10 @@ class CacheShare:
 
 @dataclass
 class _Group:
-    """Answers that are written together; ``done`` is resolved when they are on disk."""
+    """Answers that are written together, and who waits until they are on disk."""
 
-    done: asyncio.Future[None]
     answers: list[CachedAnswer] = field(default_factory=list)
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
 
 class ResponseCache:
@@ -112,7 +112,7 @@ class ResponseCache:
         self._compressor = zstandard.ZstdCompressor(level=3)
         self._decompressor = zstandard.ZstdDecompressor()
         self._group: _Group | None = None
-        self._lookups: dict[str, asyncio.Future[bytes | None]] = {}
+        self._lookups: dict[str, list[asyncio.Future[bytes | None]]] = {}
 
     def find(self, key: str) -> bytes | None:
         """Return the answer of that key, or None; takes some 10 microseconds."""
@@ -127,8 +127,9 @@ class ResponseCache:
         loop = asyncio.get_running_loop()
         if not self._lookups:
             loop.call_soon(self._look_up)
-        found = self._lookups.setdefault(key, loop.create_future())
-        return await asyncio.shield(found)
+        found: asyncio.Future[bytes | None] = loop.create_future()
+        self._lookups.setdefault(key, []).append(found)
+        return await found
 
     def _look_up(self) -> None:
         lookups, self._lookups = self._lookups, {}
@@ -136,12 +137,12 @@ class ResponseCache:
         try:
             bodies = self._select([bytes.fromhex(key) for key in keys])
         except sqlite3.Error as exc:
-            for future in lookups.values():
-                future.set_exception(RecordError(f"cannot read the response cache {self.path}: {exc}"))
+            error = RecordError(f"cannot read the response cache {self.path}: {exc}")
+            _settle([future for waiting in lookups.values() for future in waiting], error)
             return
-        for key in keys:
+        for key, waiting in lookups.items():
             body = bodies.get(bytes.fromhex(key))
-            lookups[key].set_result(self._decompressor.decompress(body) if body is not None else None)
+            _settle(waiting, None, self._decompressor.decompress(body) if body is not None else None)
 
     def _select(self, keys: list[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -161,11 +162,12 @@ class ResponseCache:
         """
         loop = asyncio.get_running_loop()
         if self._group is None:
-            self._group = _Group(loop.create_future())
+            self._group = _Group()
             loop.call_later(_GROUP_SECONDS, self._write_group, loop)
-        group = self._group
-        group.answers.append(answer)
-        await asyncio.shield(group.done)
+        written = loop.create_future()
+        self._group.answers.append(answer)
+        self._group.waiting.append(written)
+        await written
 
     def store_now(self, answers: Sequence[CachedAnswer]) -> None:
         """Do the same for several answers, outside an event loop."""
@@ -224,7 +226,7 @@ class ResponseCache:
         group, self._group = self._group, None
         assert group is not None
         written = loop.run_in_executor(self._thread, self._write, group.answers)
-        written.add_done_callback(lambda future: _pass_on(future, group.done))
+        written.add_done_callback(lambda future: _settle(group.waiting, future.exception()))
 
     def _write(self, answers: Sequence[CachedAnswer]) -> None:
         now = int(time.time())
@@ -295,11 +297,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _pass_on(written: asyncio.Future[None], done: asyncio.Future[None]) -> None:
-    error = written.exception()
-    if done.cancelled():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
+def _settle(waiting: Sequence[asyncio.Future[Any]], error: BaseException | None, result: Any = None) -> None:
+    """Tell all who still wait."""
+    for future in waiting:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

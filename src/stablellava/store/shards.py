@@ -182,7 +182,7 @@ def _sample_row(sample: Sample) -> dict[str, Any]:
         "setting": draft.setting,
         "images": [painting.sha256 for painting in sample.paintings],
         "prompts": [prompt.text for prompt in draft.prompts],
-        "turns": [turn.model_dump() for turn in draft.turns],
+        "turns": [turn.__dict__ for turn in draft.turns],
         "num_repaints": sample.num_repaints,
         "record": sample.to_json().decode(),
     }

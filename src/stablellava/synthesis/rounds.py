@@ -30,7 +30,7 @@ from stablellava.synthesis.reporting import (
     SynthesisReport,
     explain_unfilled,
 )
-from stablellava.synthesis.round_plan import PlannedShard, RoundPlanner, give_shard, plan_shards
+from stablellava.synthesis.round_plan import PlannedShard, RoundPlan, RoundPlanner, Schedule, give_shard
 from stablellava.synthesis.standing import Standing, capability_of
 from stablellava.synthesis.summarizing import ShardSummary, images_of, keep_summary, load_summary, summarize
 from stablellava.synthesis.target_planning import TargetedPlanner
@@ -93,32 +93,31 @@ class RoundLoop:
         round_size = self._setup.settings.pool.round_size if self._evolution and self._setup.settings.pool else None
         num_growing = -(-samples_per_capability // round_size) - 1 if round_size else 0
         num_rounds = self._setup.settings.max_rounds + num_growing
-        stopped, num_run = "", 0
-        with self._executor() as executor:
-            for round_index in range(num_rounds):
-                planned = plan_shards(
-                    planners, self._standing, samples_per_capability, round_index,
-                    self._setup.settings.shard_size, self._evolution, round_size,
-                )  # fmt: skip
-                shards = list(planned)
-                if not shards:
-                    break
-                num_run += 1
-                try:
-                    self._run_shards(executor, shards, round_index)
-                except LimitReached as exc:
-                    stopped = str(exc)
-                    break
+        plan = RoundPlan(
+            self._standing, samples_per_capability, num_rounds, self._setup.settings.shard_size,
+            self._evolution, round_size,
+        )  # fmt: skip
+        schedule = Schedule(
+            (shard for planner in planners.values() for shard in plan.plan(planner, 0)),
+            self._marked,
+            lambda settled: plan.plan(planners[capability_of(settled.shard_id)], settled.round_index + 1),
+        )
+        stopped = ""
+        try:
+            with self._executor() as executor:
+                self._run_shards(executor, schedule)
+        except LimitReached as exc:
+            stopped = str(exc)
         collapsed = {name: self._evolution.why_stopped(name) for name in planners} if self._evolution else {}
         targeted = [planner for planner in planners.values() if isinstance(planner, TargetedPlanner)]
         shortfalls = tuple(cell for planner in targeted for cell in planner.explain_shortfalls())
-        ending = Ending(num_run, stopped, collapsed, shortfalls)
+        ending = Ending(schedule.num_rounds, stopped, collapsed, shortfalls)
         return self._finish(explain_unfilled(self._standing, samples_per_capability, ending), ending)
 
     def run_once(self, tasks: Sequence[ShardTask]) -> SynthesisReport:
         """Make the given shards, without replacing what falls out. Raises: as ``run_rounds``."""
         with self._executor() as executor:
-            self._run_shards(executor, [give_shard(task) for task in tasks], 0)
+            self._run_shards(executor, Schedule(map(give_shard, tasks), self._marked))
         return self._finish({}, Ending())
 
     def _executor(self) -> LocalExecutor[ShardTask, ShardResult]:
@@ -127,24 +126,21 @@ class RoundLoop:
         is_light = self._drafts is not None and settings.painter is None
         return LocalExecutor(build_maker, (self._setup,), 1 if is_light else settings.num_workers)
 
-    def _run_shards(
-        self, executor: LocalExecutor[ShardTask, ShardResult], shards: Sequence[PlannedShard], round_index: int
-    ) -> None:
+    def _run_shards(self, executor: LocalExecutor[ShardTask, ShardResult], schedule: Schedule) -> None:
         """Make what is open at once; what was committed earlier is read in its turn, while drafts are on their way."""
-        tasks = (shard.build() for shard in shards if shard.shard_id not in self._marked)
-        drafted = self._drafts.stream(tasks) if self._drafts else tasks
-        with closing(executor.map_ordered(drafted)) as results:
-            for shard in shards:
+        drafted = self._drafts.stream(schedule.tasks()) if self._drafts else schedule.tasks()
+        with closing(executor.map_ordered(drafted)) as results, closing(schedule):
+            for shard in schedule:
                 found = self._find_whole(shard.shard_id)
                 if found is not None:
-                    self._take_up(shard, *found, round_index)
+                    self._take_up(shard, *found)
                     self._num_resumed += 1
                 else:
                     result = self._remake(shard) if shard.shard_id in self._marked else next(results)
-                    self._take(shard, result.outcomes, None, round_index)
+                    self._take(shard, result.outcomes, None)
                     self._num_painted += result.num_painted
                     self._seconds.update(result.seconds)
-                self._tell(round_index, shard.shard_id)
+                self._tell(shard)
 
     def _find_whole(self, shard_id: str) -> tuple[ShardManifest, ShardSummary | None] | None:
         """Return marker and summary of a shard that was committed earlier and whose pictures are all there.
@@ -165,14 +161,12 @@ class RoundLoop:
             return None
         return manifest, summary
 
-    def _take_up(
-        self, shard: PlannedShard, manifest: ShardManifest, summary: ShardSummary | None, round_index: int
-    ) -> None:
+    def _take_up(self, shard: PlannedShard, manifest: ShardManifest, summary: ShardSummary | None) -> None:
         """Count a shard of an earlier start; its samples are read only where their texts matter, or for a summary."""
         name = capability_of(shard.shard_id)
         needs_texts = self._evolution is not None or isinstance(self._planners.get(name), TargetedPlanner)
         if summary is None or needs_texts:
-            self._take(shard, self._read(shard.shard_id), manifest, round_index)
+            self._take(shard, self._read(shard.shard_id), manifest)
             return
         self._standing.of_capability[name].readmit(manifest)
         self._standing.add_shard(manifest, summary)
@@ -189,9 +183,7 @@ class RoundLoop:
                 task = next(drafted)
         return build_maker(self._setup)(task)
 
-    def _take(
-        self, shard: PlannedShard, outcomes: list[Outcome], manifest: ShardManifest | None, round_index: int
-    ) -> None:
+    def _take(self, shard: PlannedShard, outcomes: list[Outcome], manifest: ShardManifest | None) -> None:
         """Commit what was made. With evolving pools the round of a capability is held until it can be judged."""
         if self._evolution is None:
             self._settle(shard.shard_id, outcomes, manifest)
@@ -201,11 +193,11 @@ class RoundLoop:
             return
         held, self._held = self._held, []
         name = capability_of(shard.shard_id)
-        judged = iter(self._evolution.judge(name, round_index, [one for entry in held for one in entry[1]]))
+        judged = iter(self._evolution.judge(name, shard.round_index, [one for entry in held for one in entry[1]]))
         committed: list[Outcome] = []
         for shard_id, found, marker in held:
             committed += self._settle(shard_id, [next(judged) for _ in found], marker)
-        self._evolution.advance(name, round_index, committed)
+        self._evolution.advance(name, shard.round_index, committed)
 
     def _settle(self, shard_id: str, outcomes: list[Outcome], manifest: ShardManifest | None) -> list[Outcome]:
         """Drop what repeats an earlier sample or is one too many, in planned order; commit; count."""
@@ -227,12 +219,17 @@ class RoundLoop:
         self._standing.add_shard(marker, summary)
         return settled
 
-    def _tell(self, round_index: int, shard_id: str) -> None:
+    def _tell(self, shard: PlannedShard) -> None:
         if self._progress:
             standing, seconds = self._standing, time.perf_counter() - self._started
             self._progress(
                 SynthesisProgress(
-                    round_index, shard_id, standing.num_accepted, self._num_wanted, standing.num_rejected, seconds
+                    shard.round_index,
+                    shard.shard_id,
+                    standing.num_accepted,
+                    self._num_wanted,
+                    standing.num_rejected,
+                    seconds,
                 )
             )
 

@@ -26,6 +26,7 @@ class CapabilityStanding:
     def __init__(self, capability: Capability, folder: Path) -> None:
         self.tally = Tally()
         self._capability = capability
+        self._keywords = {keyword.name: keyword for keyword in capability.keywords}
         self._folder = folder
         self._waiting: list[ShardManifest] = []
         self._gate = DuplicateGate(folder)
@@ -83,7 +84,7 @@ class CapabilityStanding:
 
     def _candidate(self, sample: Sample) -> Candidate:
         name = sample.draft.keyword
-        return Candidate(sample.draft, self._capability.find_keyword(name) or Keyword(name=name), sample.paintings)
+        return Candidate(sample.draft, self._keywords.get(name) or Keyword(name=name), sample.paintings)
 
 
 class Standing:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import Environment, StrictUndefined, Template, TemplateError
 
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import hash_id
@@ -36,7 +36,11 @@ class Instructions:
         )
         self._sources = _read_sources(name)
         try:
-            self._templates = {file: environment.from_string(text) for file, text in self._sources.items()}
+            # With from_string every rendering would copy the environment's globals by way of a slow mapping.
+            self._templates = {
+                file: Template.from_code(environment, environment.compile(text), dict(environment.globals))
+                for file, text in self._sources.items()
+            }
         except TemplateError as exc:
             raise ConfigError(f"synthesis.drafting.instructions={name!r}: {exc}") from exc
 

@@ -18,6 +18,8 @@ from stablellava.synthesis.chat_drafting.drafter import ChatDrafter
 from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter, look_up_prices
 from stablellava.synthesis.chat_drafting.streaming import DraftStream
 
+_OPEN_PER_WAITING = 4
+
 
 @dataclass(frozen=True)
 class DraftingRoom:
@@ -61,9 +63,9 @@ def open_drafting(config: RunConfig) -> Iterator[DraftingRoom]:
     try:
         remembering = RememberingChat(MeteredChat(chat, meter), cache)
         drafter = ChatDrafter(remembering, settings.drafting, load_places(), settings.held_out_share, meter)
-        stream = DraftStream(
-            drafter.draft_all, remembering.close, chat.max_in_flight, settings.drafting.drafts_per_call
-        )
+        # Some more than fit on the wire, so that it is full while answers are read and kept.
+        num_open = chat.max_in_flight + chat.max_in_flight // _OPEN_PER_WAITING
+        stream = DraftStream(drafter.draft_all, remembering.close, num_open, settings.drafting.drafts_per_call)
         with stream:
             yield DraftingRoom(drafter, meter, stream)
     finally:

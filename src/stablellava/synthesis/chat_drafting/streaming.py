@@ -23,7 +23,7 @@ DraftAll = Callable[[Sequence[DraftRequest]], Awaitable[list[Draft | Rejected]]]
 _STOP_SECONDS = 5.0
 _GRACE_SECONDS = 3.0
 """For calls on their way when the model fails: an answer that still comes is kept."""
-_LOOK_AHEAD_PER_CALL = 4
+_LOOK_AHEAD_PER_CALL = 3
 _MIN_LOOK_AHEAD = 480
 
 
@@ -143,7 +143,9 @@ class _StreamRun:
         self._room.set()
 
     async def _produce(self, tasks: Iterable[ShardTask]) -> None:
-        for task in tasks:
+        loop, rest = asyncio.get_running_loop(), iter(tasks)
+        # Planning many drafts, or waiting until there is something to plan, must not keep answers waiting.
+        while (task := await loop.run_in_executor(None, next, rest, None)) is not None:
             num = len(task.requests)
             while self._num_ahead and self._num_ahead + num > self._look_ahead:
                 self._room.clear()
@@ -153,7 +155,6 @@ class _StreamRun:
             self._open.append(shard)
             for start in range(0, num, self._drafts_per_call):
                 self._units.put_nowait((shard, start))
-            await asyncio.sleep(0)  # planning many shards must not keep answers waiting
         self._stop_when_empty()
 
     def _stop_when_empty(self) -> None:
