@@ -11,8 +11,11 @@ from stablellava.cli.options import JsonOption, RunOption
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from stablellava.config.base import BackendSettings
+    from stablellava.core.sample import Sample
     from stablellava.filters.calibrating import Calibration
     from stablellava.synthesis.calibrating import CalibrationReport
+    from stablellava.synthesis.planting import LabelledSample
 
 
 class Calibrated(StrEnum):
@@ -21,6 +24,7 @@ class Calibrated(StrEnum):
     pixels = "pixels"
     image_text = "image_text"
     judge = "judge"
+    safe_picture = "safe_picture"
 
 
 def calibrate(
@@ -53,23 +57,35 @@ def calibrate(
     from stablellava.core.errors import ConfigError
     from stablellava.store.shards import read_samples
     from stablellava.synthesis.calibrating import calibrate_check, read_labels
-    from stablellava.synthesis.planting import swap_pictures
 
     settings, layout = existing_run(run)
+    named = read_backend(backend) if backend else None
     if check is Calibrated.pixels:
         if labels or backend:
             raise ConfigError("the pixel check is fitted on the run and calibrated on swaps: no --labels, no --backend")
         note("fitting on the run's pictures")
         report = _fit(layout.data_dir, layout.root / "checks" / "pixels.npz", settings.seed, false_drops)
     else:
+        if check is Calibrated.safe_picture and labels is None:
+            raise ConfigError("a swapped picture is as safe as any: say with --labels which samples are unsafe")
         samples = list(read_samples(layout.data_dir))
-        labelled = read_labels(labels, samples) if labels else swap_pictures(samples[:num], 0.5, settings.seed)
-        named = read_backend(backend) if backend else None
+        labelled = read_labels(labels, samples) if labels else _plant(samples, num, settings.seed)
+        note(f"asking about {len(labelled):,} samples, {sum(not one.is_own for one in labelled):,} of them bad")
         asked = CheckSettings.model_validate({"check": check.value, "backend": named})
         report = calibrate_check(layout.data_dir, asked, labelled, false_drops)
         report = report.model_copy(update={"is_planted": labels is None})
     rows = [("all", report.overall), *report.by_capability.items()]
-    print_result(report.model_dump(mode="json"), as_json, _table(rows), _snippet(report))
+    print_result(report.model_dump(mode="json"), as_json, _table(rows), _snippet(report, named))
+
+
+def _plant(samples: "list[Sample]", num: int, seed: int) -> "list[LabelledSample]":
+    import random
+
+    from stablellava.synthesis.planting import swap_pictures
+
+    # Shards lie by capability: the first samples would be of one capability alone.
+    chosen = random.Random(seed).sample(samples, min(num, len(samples)))  # noqa: S311
+    return swap_pictures(chosen, 0.5, seed)
 
 
 def _fit(data_dir: Path, path: Path, seed: int, false_drops: float) -> "CalibrationReport":
@@ -108,10 +124,12 @@ def _table(rows: "list[tuple[str, Calibration]]") -> "RenderableType":
     )
 
 
-def _snippet(report: "CalibrationReport") -> str:
+def _snippet(report: "CalibrationReport", backend: "BackendSettings | None") -> str:
     import yaml
 
     check: dict[str, object] = {"check": report.check}
+    if backend:
+        check["backend"] = backend.model_dump(mode="json")
     least = round(report.overall.threshold, 4)
     if report.check == "judge":
         check["options"] = {"min_share": least}

@@ -36,10 +36,11 @@ def pick_threshold(
     Raises: ConfigError without good and bad pairs that have a score.
     """
     good = sorted(score for score, fine in zip(scores, is_good, strict=True) if fine and score is not None)
-    has_bad = any(score is not None and not fine for score, fine in zip(scores, is_good, strict=True))
-    if not good or not has_bad:
+    num_bad = sum(score is not None and not fine for score, fine in zip(scores, is_good, strict=True))
+    if not good or not num_bad:
         raise ConfigError(
-            "a threshold needs scored pairs of both kinds, good and bad; plant some bad ones or label more"
+            f"a threshold needs scored pairs of both kinds, and {len(good)} good and {num_bad} bad ones of "
+            f"{len(scores)} have a score; look at more pairs (-n), or label more"
         )
     threshold = good[min(math.floor(max_false_drops * sum(is_good)), len(good) - 1)]
     return measure_threshold(scores, is_good, threshold)

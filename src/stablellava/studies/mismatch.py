@@ -15,6 +15,7 @@ from stablellava.backends.protocols import FeatureReader
 from stablellava.capabilities import load_capability
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Keyword
+from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample, Verdict
 from stablellava.filters.base import Candidate
@@ -80,6 +81,8 @@ def run_mismatch_study(
 
     Raises: ConfigError, BackendMissing, RecordError (folders of other settings, full disk).
     """
+    if config.synthesis.painter is None:
+        raise ConfigError("synthesis.painter is null, so there are no pictures to swap; name a painter")
     fitting = _synthesize(config, out_dir / "fitting", config.seed, num_samples, show)
     measuring = _synthesize(config, out_dir / "measuring", config.seed + MEASURING_SEED_OFFSET, num_samples, show)
     reader: FeatureReader = build_backend("features", "efficientnet-lite0")

@@ -12,6 +12,7 @@ from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.suggesting import suggest_name
+from stablellava.synthesis.further_checks import refuse_bad_settings
 from stablellava.synthesis.synthesizing import training_planners
 
 
@@ -100,6 +101,7 @@ def check_names(config: RunConfig) -> None:
     _check_backend("writer", config.synthesis.writer, ("writer", "chat"))
     if config.synthesis.painter is not None:
         _check_backend("painter", config.synthesis.painter, ("painter",))
+    refuse_bad_settings(config.synthesis.verify.checks if config.synthesis.verify else ())
 
 
 def _check_backend(kind: Kind, settings: BackendSettings, taken: tuple[Kind, ...]) -> None:

@@ -23,6 +23,7 @@ from stablellava.synthesis.planting import LabelledSample, swap_pictures
 
 _FITTING_SHARE = 0.8
 _SWAPPED_SHARE = 0.5
+_MIN_FITTED = 20
 _MIN_PER_CAPABILITY = 40
 """Fewer good and bad pairs than that give no threshold of a capability's own."""
 
@@ -56,6 +57,11 @@ def fit_pixel_check(data_dir: Path, reader: FeatureReader, seed: int, max_false_
     Raises: ConfigError if there are too few samples.
     """
     samples = [sample for sample in read_samples(data_dir) if len(sample.paintings) == 1]
+    if len(samples) < _MIN_FITTED:
+        raise ConfigError(
+            f"the pixel check is fitted on samples with one picture, and {data_dir} holds {len(samples)}; "
+            f"{_MIN_FITTED} are the least, some hundreds are better"
+        )
     random.Random(seed).shuffle(samples)  # noqa: S311
     num_fitted = round(len(samples) * _FITTING_SHARE)
     features = reader.read([_read_picture(data_dir, sample) for sample in samples])
@@ -94,6 +100,8 @@ def read_labels(path: Path, samples: Sequence[Sample]) -> list[LabelledSample]:
 
     Raises: RecordError naming line and value.
     """
+    if not path.is_file():
+        raise RecordError(f'{path}: no such file; write lines of {{"sample_id": "...", "good": true}}')
     labels: dict[str, bool] = {}
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():

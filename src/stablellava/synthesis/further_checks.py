@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stablellava.backends.calling import ChatCalls
-from stablellava.backends.catalog import build_backend
+from stablellava.backends.catalog import build_backend, list_backends
 from stablellava.backends.protocols import ChatModel
 from stablellava.backends.remembering import RememberingChat
 from stablellava.backends.response_cache import CACHE_FILE, ResponseCache
@@ -16,6 +16,7 @@ from stablellava.config.verifying import CheckSettings, VerifySettings
 from stablellava.core.chat import ChatFailure, ChatReply, ChatRequest
 from stablellava.core.errors import ConfigError
 from stablellava.core.sample import Verdict
+from stablellava.core.suggesting import suggest_name
 from stablellava.filters.base import Candidate, Check, PictureCheck
 from stablellava.filters.blank_image import NotBlank
 from stablellava.filters.boilerplate import NoBoilerplate
@@ -46,6 +47,9 @@ _EXAMPLES = {
 }
 
 
+_KIND_OF_BACKEND = {"image_text": "scorer", "safe_picture": "classifier", "judge": "chat"}
+
+
 @dataclass(frozen=True)
 class Looked:
     """What the picture checks said of one candidate, up to the first refusal."""
@@ -66,6 +70,7 @@ class FurtherChecks:
 
     def __init__(self, settings: VerifySettings | None, data_dir: Path) -> None:
         wanted = settings.checks if settings else ()
+        refuse_bad_settings(wanted)
         self._opened = ExitStack()
         self._data_dir = data_dir
         self._drop_unscored = bool(settings and settings.drop_unscored)
@@ -99,8 +104,7 @@ class FurtherChecks:
             return NotBlank()
         if settings.check == "pixels":
             return _build_pixels(settings)
-        if settings.backend is None:
-            raise ConfigError(f"check {settings.check!r} needs a backend, such as {_EXAMPLES[settings.check]}")
+        assert settings.backend is not None
         if settings.check == "image_text":
             scorer = build_backend("scorer", settings.backend.backend, settings.backend.options)
             return ImageTextScore(scorer, settings.threshold, settings.thresholds)
@@ -125,21 +129,35 @@ class FurtherChecks:
         return tuple(image_path(self._data_dir, painting.sha256).read_bytes() for painting in candidate.paintings)
 
 
+def refuse_bad_settings(checks: Sequence[CheckSettings]) -> None:
+    """Raise ConfigError naming the check and what it lacks, or must not have; nothing is built or loaded."""
+    for settings in checks:
+        name, kind = settings.check, _KIND_OF_BACKEND.get(settings.check)
+        if name in _OF_TEXT and (settings.backend or settings.threshold is not None or settings.thresholds):
+            raise ConfigError(f"check {name!r} takes options only: no backend, no threshold")
+        if name == "pixels" and ("model" not in settings.options or settings.threshold is None):
+            raise ConfigError(
+                "check 'pixels' needs options.model and a threshold; "
+                "'stablellava calibrate' fits the one and picks the other"
+            )
+        if kind is None:
+            continue
+        if settings.backend is None:
+            raise ConfigError(f"check {name!r} needs a backend, such as {_EXAMPLES[name]}")
+        known = [key.partition(".")[2] for key in list_backends() if key.startswith(f"{kind}.")]
+        if settings.backend.backend not in known:
+            hint = suggest_name(settings.backend.backend, known)
+            raise ConfigError(f"check {name!r}: no {kind} named {settings.backend.backend!r}. {hint}")
+
+
 def _build_of_text(settings: CheckSettings) -> Check:
-    if settings.backend or settings.threshold is not None or settings.thresholds:
-        raise ConfigError(f"check {settings.check!r} takes options only: no backend, no threshold")
     built: Check = _with_options(settings, _OF_TEXT[settings.check])
     return built
 
 
 def _build_pixels(settings: CheckSettings) -> PictureCheck:
-    path = settings.options.get("model")
-    if path is None or settings.threshold is None:
-        raise ConfigError(
-            "check 'pixels' needs options.model and a threshold; "
-            "'stablellava calibrate' fits the one and picks the other"
-        )
-    model = AgreementModel.load(Path(path))
+    assert settings.threshold is not None
+    model = AgreementModel.load(Path(settings.options["model"]))
     reader = build_backend("features", "efficientnet-lite0")
     return PixelAgreement(model, reader, settings.threshold, settings.thresholds)
 

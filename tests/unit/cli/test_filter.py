@@ -7,6 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from stablellava.cli.app import build_app
+from stablellava.cli.calibrate import _snippet
+from stablellava.config.base import BackendSettings
+from stablellava.filters.calibrating import pick_threshold
+from stablellava.synthesis.calibrating import CalibrationReport
 
 ROW = {
     "id": "1",
@@ -87,3 +91,40 @@ def test_a_check_of_pictures_that_cannot_be_is_one_line(look: str, said: str, ma
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("image_text", "--backend", "image-text", "--labels", "no-such-file.jsonl"), "no such file; write lines of"),
+        (("safe_picture", "--backend", "image-classifier"), "say with --labels which samples are unsafe"),
+        (("judge", "--backend", "fake-cat"), "no chat named 'fake-cat'. Did you mean 'fake-chat'?"),
+        (("pixels", "--backend", "image-text"), "no --labels, no --backend"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_one_line(arguments: tuple[str, ...], said: str, made: Path) -> None:
+    result = run("calibrate", *arguments, "--run", str(made))
+    assert result.exit_code == 2
+    assert said in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("check", ["judge", "image_text"])
+def test_calibrating_prints_settings_that_can_be_used_as_they_are(check: str, tmp_path: Path) -> None:
+    measured = pick_threshold([0.1, 0.2, 0.8, 0.9], [False, False, True, True])
+    report = CalibrationReport(check=check, overall=measured, by_capability={"animal": measured}, is_planted=True)
+    backend = BackendSettings(backend={"judge": "fake-chat", "image_text": "image-text"}[check])
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(_snippet(report, backend).partition("\n\n")[2], encoding="utf-8")
+    assert run("plan", "--config", str(settings)).exit_code == 0
+
+
+def test_a_plan_refuses_checks_that_lack_something() -> None:
+    result = run("plan", "synthesis.verify.checks=[{check: image_text}]")
+    assert result.exit_code == 2
+    assert "check 'image_text' needs a backend" in result.stderr
+
+
+def test_a_run_without_pictures_has_none_to_swap(tmp_path: Path) -> None:
+    result = run("study", "mismatch", "-n", "100", "--out", str(tmp_path / "out"), "synthesis.painter=null")
+    assert result.exit_code == 2
+    assert "synthesis.painter is null" in result.stderr
