@@ -139,16 +139,22 @@ def run_request(request: TaskRequest) -> "TaskLog":
 
 def _check_contamination(model: Path | None, loaded: "LoadedTask") -> "LoadedTask":
     """Return the task with what it shares with the data of the run that the model was trained in."""
+    from stablellava.cli.runs import load_settings_of
     from stablellava.evaluation.contamination import note_contamination
     from stablellava.store.layout import RunLayout
     from stablellava.store.manifest import manifest_path
 
     if model is None or model.resolve().parent.name != "model":
         return loaded
-    data_dir = RunLayout(model.resolve().parent.parent).data_dir
-    if not manifest_path(data_dir).is_file():
+    layout = RunLayout(model.resolve().parent.parent)
+    if not manifest_path(layout.data_dir).is_file():
         return loaded
-    return replace(loaded, contamination=note_contamination(loaded.items, loaded.image_dir, data_dir))
+    training = load_settings_of(layout, None).training
+    stages = (training.align, training.instruct)
+    others = dict.fromkeys(source.path for stage in stages for source in stage.sources if source.path)
+    return replace(
+        loaded, contamination=note_contamination(loaded.items, loaded.image_dir, layout.data_dir, list(others))
+    )
 
 
 def write_submission(log: "TaskLog", path: Path) -> list[Path]:

@@ -120,14 +120,17 @@ def check_against_run(items: Iterable[Item], image_dir: Path, data_dir: Path) ->
     return check_contamination(items, read_samples(data_dir), image_dir=image_dir, data_dir=data_dir)
 
 
-def note_contamination(items: Iterable[Item], image_dir: Path, data_dir: Path) -> ContaminationNote:
-    """Return what a log keeps of ``check_against_run``.
+def note_contamination(
+    items: Iterable[Item], image_dir: Path, data_dir: Path, not_looked_through: Sequence[str] = ()
+) -> ContaminationNote:
+    """Return what a log keeps of ``check_against_run``, with the names of what else was trained on.
 
     Raises: RecordError for a picture, a shard or a manifest that cannot be read.
     """
     report = check_against_run(items, image_dir, data_dir)
+    others = ", ".join(not_looked_through)
     return ContaminationNote(
-        words=report.words,
+        words=report.words + (f" Trained on as well, and not looked through: {others}." if others else ""),
         data_fingerprint=read_manifest(data_dir).fingerprint,
         num_samples=report.num_samples,
         item_ids=report.item_ids,

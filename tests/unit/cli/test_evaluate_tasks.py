@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import Result
 
 import benchmark_files as files
@@ -134,11 +135,16 @@ def test_a_model_of_a_run_is_checked_against_its_data_and_its_log_stands_in_the_
     assert invoke("synthesize", *synthesis, "--run", "run").exit_code == 0
     model = tmp_path / "run" / "model" / "instruct"
     assemble(tiny_vlm.tiny_settings(tiny_vlm.write_language_model(tmp_path / "lm")), seed=0).save(model)
+    config = tmp_path / "run" / "config.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["training"]["instruct"]["sources"] = [{"path": ""}, {"path": "llava.json"}]
+    config.write_text(yaml.safe_dump(settings))
     data = files.pope(tmp_path)
     asked = invoke("evaluate", "--task", "pope", "--data", data, "--model", model, "--limit", "1", "--json")
     assert asked.exit_code == 0, asked.stderr
     found = json.loads(asked.stdout)["contamination"]
     assert (found["num_samples"], found["item_ids"]) == (3, [])
+    assert found["words"].endswith("Trained on as well, and not looked through: llava.json.")
     log = tmp_path / "run" / "evaluation" / "pope.llava.instruct.jsonl"
     rescored = invoke("evaluate", "--rescore", log)
     assert "None of 1 items is among 3 training samples" in " ".join(rescored.stdout.split())
