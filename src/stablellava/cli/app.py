@@ -23,6 +23,7 @@ from stablellava.cli import (
     rating,
     repainting,
     retargeting,
+    studio,
     study,
     synthesize,
     train_configs,
@@ -55,6 +56,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "report": evaluating.report,
     "figures": figures.figures,
     "chat": chat.chat,
+    "studio": studio.studio,
 }
 _GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
     "train": (

@@ -15,6 +15,7 @@
   model/<stage>/                    Hugging Face checkpoint after a stage
   training/<stage>/log.jsonl        one row per step
   evaluation/<suite>.<stage>.json   evaluation logs
+  ratings/<study>.*                 pages to rate pairs on, their keys, and what people said (never part of the data)
   spending.json                     calls, tokens and cost of chat models (never part of the data)
   timing.json                       seconds per phase (never part of the data)
   report.html
