@@ -50,6 +50,8 @@ def build_arguments(
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
         report_to=list(watch.report_to) or "none",
+        project="stablellava",
+        run_name=f"{checkpoint_dir.parents[2].name}-{checkpoint_dir.parent.name}",
         disable_tqdm=True,
     )
 

@@ -5,6 +5,7 @@
   log.jsonl       one row per step
   measures.jsonl  one row per measurement
   checkpoints/    to resume from; removed when the stage is done
+  tensorboard/    events, if training.watch.report_to asks for them
   report.json     written last: the stage is done
 
 Several processes (torchrun, accelerate) train one stage together on a run directory that all of them see.
@@ -31,6 +32,7 @@ from stablellava.store.layout import RunLayout
 from stablellava.training.batching import padding_share
 from stablellava.training.collating import EncodedDataset
 from stablellava.training.kernels import apply_kernels, choose_attention, use_attention, use_kernels
+from stablellava.training.loggers import check_loggers
 from stablellava.training.modules import describe_modules
 from stablellava.training.preparing import Prepared, build_collator, images_of, prepare_stage, starting_model
 from stablellava.training.processes import join_processes
@@ -206,6 +208,7 @@ def _save_model(vlm: Vlm, folder: Path) -> None:
 
 
 def _check_watch(watch: WatchSettings, measure: MeasureVlm | None) -> None:
+    check_loggers(watch.report_to)
     if watch.every_steps and watch.metric != "loss" and measure is None:
         raise ConfigError(f'training.watch.metric={watch.metric!r}: nothing measures it here; "loss" always works')
 

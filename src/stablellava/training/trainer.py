@@ -1,6 +1,5 @@
 """The library's Trainer with our loss, our batch order and checkpoints that survive a kill."""
 
-import shutil
 import statistics
 import time
 from collections import deque
@@ -20,12 +19,13 @@ from stablellava.core.errors import ConfigError
 from stablellava.model.vlm import AnswerLoss
 from stablellava.training.arguments import build_arguments, group_parameters
 from stablellava.training.batching import StepPlan
+from stablellava.training.checkpoint_folders import MARKER_NAME, find_checkpoint, step_of
 from stablellava.training.collating import EncodedDataset, PackingCollator, PaddingCollator
+from stablellava.training.loggers import keep_events
 from stablellava.training.processes import agree
 from stablellava.training.step_log import MeasureRow, RowLog, StepRow
 
 _WEIGHTS_NAME = "trainable.safetensors"
-_MARKER_NAME = "complete"
 _LOSSES_REMEMBERED = 20
 _LOSSES_NEEDED = 5
 """Losses before a spike can be told from a start."""
@@ -98,6 +98,7 @@ class StageTrainer(Trainer):
             model=loss_model, args=args, train_dataset=dataset, data_collator=collator, eval_dataset=watched
         )
         self.remove_callback(PrinterCallback)
+        keep_events(self.callback_handler.callbacks, checkpoint_dir.with_name("tensorboard"))
         if measure is not None and self._is_sharded:
             raise ConfigError("a measurement needs the whole model, and processes hold shards of it; measure the loss")
         # AnswerLoss divides by the supervised tokens of the whole step, which the Trainer counts for it.
@@ -188,7 +189,7 @@ class StageTrainer(Trainer):
     def train_or_resume(self) -> None:
         """Train to the end, from the newest complete checkpoint if there is one."""
         checkpoint = agree(find_checkpoint(self.checkpoint_dir) if self.args.should_save else None)
-        step = _step_of(checkpoint) if checkpoint else 0
+        step = step_of(checkpoint) if checkpoint else 0
         if self.args.should_save:
             self._losses.extend(row.loss for row in self.logs.steps.start_after(step)[-_LOSSES_REMEMBERED:])
             self.logs.measures.start_after(step)
@@ -265,7 +266,7 @@ class StageTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             # The Trainer wrote file after file; only a folder with the marker is taken up again.
-            (self.checkpoint_dir / f"checkpoint-{self.state.global_step}" / _MARKER_NAME).touch()
+            (self.checkpoint_dir / f"checkpoint-{self.state.global_step}" / MARKER_NAME).touch()
         self._step_started = time.perf_counter()
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
@@ -286,18 +287,3 @@ class StageTrainer(Trainer):
         unexpected = self.model.load_state_dict(weights, strict=False).unexpected_keys
         if unexpected:
             raise ConfigError(f"{resume_from_checkpoint} belongs to another model: it has {unexpected[0]}; delete it")
-
-
-def find_checkpoint(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint below a folder; torn ones are deleted."""
-    complete: list[Path] = []
-    for path in folder.glob("checkpoint-*"):
-        if (path / _MARKER_NAME).is_file():
-            complete.append(path)
-        else:
-            shutil.rmtree(path)
-    return max(complete, key=_step_of, default=None)
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
