@@ -73,15 +73,17 @@ class NearDuplicateTexts:
     def _add_chunk(self, chunk: list[Words]) -> list[NearDuplicateText]:
         start = self._num_texts
         self._num_texts += len(chunk)
+        texts = [" ".join(words) for words in chunk]
         leaders: dict[str, int] = {}
-        for offset, words in enumerate(chunk):
-            if words:
-                leaders.setdefault(" ".join(words), offset)
-        distinct = [chunk[offset] for offset in leaders.values()]
-        found = self._search(distinct, np.fromiter(leaders.values(), dtype=np.int64) + start) if distinct else {}
+        for offset, text in enumerate(texts):
+            leaders.setdefault(text, offset)
+        leaders.pop("", None)  # a text without words repeats nothing
+        rows = list(leaders.values())
+        distinct = [chunk[row] for row in rows]
+        found = self._search(distinct, list(leaders), np.array(rows) + start) if rows else {}
         repeats = []
-        for position, words in enumerate(chunk, start=start):
-            leader = start + leaders[" ".join(words)] if words else position
+        for position, text in enumerate(texts, start=start):
+            leader = start + leaders[text] if text else position
             if leader in found:  # the same words repeat the same text
                 first, overlap = found[leader]
                 repeats.append(NearDuplicateText(position, first, overlap))
@@ -89,26 +91,28 @@ class NearDuplicateTexts:
                 repeats.append(NearDuplicateText(position, leader, 1.0))
         return repeats
 
-    def _search(self, texts: list[Words], positions: NDArray[np.int64]) -> dict[int, tuple[int, float]]:
+    def _search(
+        self, words: list[Words], texts: list[str], positions: NDArray[np.int64]
+    ) -> dict[int, tuple[int, float]]:
         """Return position -> (first, overlap) of those that repeat an earlier text; index the others."""
-        sketches = sketch_texts(texts, self._banding)
+        sketches = sketch_texts(words, self._banding)
         found: dict[int, tuple[int, float]] = {}
         for row, place in self._confirmable(sketches, self._index.propose(sketches.bands)):
             position = int(positions[row])
             if position not in found:
-                first, words = self._known.read(place)
-                overlap = _measure_words(texts[row], words)
+                first, text = self._known.read(place)
+                overlap = _measure_texts(texts[row], text)
                 if overlap >= self._threshold:
                     found[position] = first, overlap
         left = np.array([row for row, position in enumerate(positions.tolist()) if position not in found], dtype=int)
         found |= self._search_within(texts, positions, sketches, left)
         staying = np.array([row for row in left.tolist() if int(positions[row]) not in found], dtype=int)
-        places = self._known.add([(int(positions[row]), texts[row]) for row in staying], sketches, staying)
+        places = self._known.add(positions, texts, sketches, staying)
         self._index.add(places, sketches.bands[:, staying])
         return found
 
     def _search_within(
-        self, texts: list[Words], positions: NDArray[np.int64], sketches: Sketches, rows: NDArray[np.int64]
+        self, texts: list[str], positions: NDArray[np.int64], sketches: Sketches, rows: NDArray[np.int64]
     ) -> dict[int, tuple[int, float]]:
         """Return what of these rows repeats an earlier one of them."""
         own = BandIndex(self._banding.num_bands)
@@ -120,7 +124,7 @@ class NearDuplicateTexts:
             position, first = int(positions[later]), int(positions[earlier])
             if position in found or first in found:
                 continue
-            overlap = _measure_words(texts[later], texts[earlier])
+            overlap = _measure_texts(texts[later], texts[earlier])
             if overlap >= self._threshold:
                 found[position] = first, overlap
         return found
@@ -145,11 +149,13 @@ class _Known:
         """Bits and sizes by place; bands are the index's."""
         return Sketches(np.empty((0, 0), dtype=np.uint32), self._bits, self._num_shingles)
 
-    def add(self, texts: Sequence[tuple[int, Words]], sketches: Sketches, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Keep (position, words) with their sketches and return their places."""
-        begin, end = len(self._lines), len(self._lines) + len(texts)
-        self._lines.extend(self._spill.add(" ".join(words)) for _, words in texts)
-        self._positions.extend(position for position, _ in texts)
+    def add(
+        self, positions: NDArray[np.int64], texts: Sequence[str], sketches: Sketches, rows: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Keep the texts of these rows with their positions and sketches; return their places."""
+        begin, end = len(self._lines), len(self._lines) + len(rows)
+        self._lines.extend(self._spill.add_all([texts[row] for row in rows.tolist()]))
+        self._positions.extend(positions[rows].tolist())
         if end > len(self._bits):  # by half as much again, so that each is copied a few times only
             size = max(end, len(self._bits) * 3 // 2)
             self._bits = np.concatenate((self._bits[:begin], np.empty((size - begin, 4), dtype=np.uint64)))
@@ -158,9 +164,9 @@ class _Known:
         self._num_shingles[begin:end] = sketches.num_shingles[rows]
         return np.arange(begin, end)
 
-    def read(self, place: int) -> tuple[int, Words]:
+    def read(self, place: int) -> tuple[int, str]:
         """Return the text's position and words."""
-        return self._positions[place], self._spill.read(self._lines[place]).split()
+        return self._positions[place], self._spill.read(self._lines[place])
 
 
 def _rule_out(proposed: Proposed, own: Sketches, other: Sketches, threshold: float) -> NDArray[np.uint64]:
@@ -181,5 +187,5 @@ def _shingle_words(words: Words) -> list[str]:
     return words + [f"{first} {second}" for first, second in pairwise(words)]
 
 
-def _measure_words(first: Words, second: Words) -> float:
-    return measure_overlap(_shingle_words(first), _shingle_words(second))
+def _measure_texts(first: str, second: str) -> float:
+    return measure_overlap(_shingle_words(first.split()), _shingle_words(second.split()))
