@@ -45,8 +45,11 @@ def rate(
 
     Example: stablellava study rate --run runs/demo -n 130 --planted 10 --with llava_instruct_150k.json --images coco
     """
-    from stablellava.cli.output import print_result
+    from typing import get_args
+
+    from stablellava.cli.output import note, print_result
     from stablellava.cli.runs import existing_run
+    from stablellava.core.rating import Origin
     from stablellava.store.ratings import key_path, write_key
     from stablellava.studies.pair_sampling import OtherSource, draw_study
     from stablellava.studio.rating_page import write_rating_page
@@ -58,9 +61,10 @@ def rate(
     page = write_rating_page(key.study_id, study.pairs, out or layout.root / "ratings" / f"{key.study_id}.html")
     secret = key_path(page.parent, page.stem)
     write_key(key, secret)
-    counts = {
-        origin: sum(pair.origin == origin for pair in key.pairs) for origin in ("kept", "refused", "planted", "other")
-    }
+    counts = {origin: sum(pair.origin == origin for pair in key.pairs) for origin in get_args(Origin)}
+    for origin, asked in (("kept", num), ("planted", planted), ("refused", refused)):
+        if counts[origin] < asked:
+            note(f"asked for {asked} {origin} pairs; the run has {counts[origin]} with their pictures for it")
     told = ", ".join(f"{count} {origin}" for origin, count in counts.items() if count)
     result = {"page": str(page), "key": str(secret), "study_id": key.study_id, "pairs": counts}
     print_result(
@@ -105,7 +109,7 @@ def _describe(figures: "RatingFigures") -> "list[RenderableType]":
 
     shown: list[RenderableType] = [
         text_table(
-            ("pairs", "source", "capability", "rated", "unrated", "aligned", "95 %", "partly", "picture good", "95 %"),
+            ("source", "capability", "rated", "unrated", "aligned", "95 %", "partly", "good picture", "95 %"),
             [_group_row(group) for group in figures.groups],
             "What people say; planted pairs are left out",
         ),
@@ -138,8 +142,7 @@ def _describe(figures: "RatingFigures") -> "list[RenderableType]":
 
 def _group_row(group: "GroupFigures") -> tuple[str, ...]:
     return (
-        group.origin,
-        group.source,
+        group.source if group.origin == "other" else f"{group.source}, {group.origin}",
         group.capability or "-",
         str(group.num_pairs - group.num_unrated),
         str(group.num_unrated),

@@ -18,8 +18,9 @@ def key(invoke: Invoke, tmp_path: Path) -> Path:
     """The key of a study of a small run; its page lies beside it."""
     chosen = ("synthesis.capabilities=animal,food", "synthesis.samples_per_capability=4", "synthesis.size_px=48")
     assert invoke("synthesize", "--run", "mine", *chosen).exit_code == 0
-    result = invoke("study", "rate", "--run", "mine", "-n", 6, "--planted", 2, "--json")
+    result = invoke("study", "rate", "--run", "mine", "-n", 6, "--planted", 2, "--refused", 3, "--json")
     assert result.exit_code == 0, result.stderr
+    assert "asked for 3 refused pairs; the run has 0" in result.stderr
     report = json.loads(result.stdout)
     assert report["pairs"] == {"kept": 6, "refused": 0, "planted": 2, "other": 0}
     assert (tmp_path / report["page"]).is_file()
