@@ -165,3 +165,14 @@ def test_a_sample_of_a_run_is_painted_again_by_the_runs_own_painter(drawn: Path)
     missing = run("repaint", "--run", drawn, "--sample", "zz")
     assert missing.exit_code == 2
     assert "no sample 'zz'" in missing.stderr
+
+
+def test_a_runs_settings_say_where_the_model_lies(model: Path, tmp_path: Path) -> None:
+    painter = f"synthesis.painter={{backend: diffusers, options: {{model: {model}, steps: 2, batch_size: 2}}}}"
+    small = ("synthesis.capabilities=animal", "synthesis.samples_per_capability=3", "synthesis.size_px=32")
+    made = run("synthesize", "--run", tmp_path / "run", *small, "synthesis.num_workers=1", painter)
+    assert made.exit_code == 0, made.stderr
+    listed = run("inspect", "samples", "--run", tmp_path / "run", "--json")
+    sample_id = json.loads(listed.stdout)["samples"][1]["sample_id"]
+    told = json.loads(run("repaint", "--run", tmp_path / "run", "--sample", sample_id, "--json").stdout)
+    assert (told["num_same"], told["pictures"][0]["painted_from"]) == (1, "stamp")
