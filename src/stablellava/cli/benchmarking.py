@@ -12,7 +12,7 @@ from stablellava.cli.task_chats import describe_asking, open_answerer, open_judg
 
 if TYPE_CHECKING:
     from stablellava.core.score import TaskLog
-    from stablellava.evaluation.benchmarks.base import Judge
+    from stablellava.evaluation.benchmarks.base import Judge, Task
     from stablellava.evaluation.benchmarks.loading import LoadedTask
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -96,22 +96,14 @@ def run_request(request: TaskRequest) -> "TaskLog":
     Raises: ConfigError for options that do not go together, and what reading, asking and judging raise.
     """
     from stablellava.cli.output import note
-    from stablellava.core.errors import BackendFailed, ConfigError
+    from stablellava.core.errors import BackendFailed
     from stablellava.evaluation.benchmarks.hub import fetch_task
     from stablellava.evaluation.benchmarks.loading import load_task
     from stablellava.evaluation.benchmarks.registry import find_task
     from stablellava.synthesis.chat_drafting.spending import LimitReached
 
     task = find_task(request.task)
-    if request.data is None and request.hub is None:
-        raise ConfigError(f"--task {task.name} needs --data: {task.needs}; or --hub default")
-    if request.data is not None and request.hub is not None:
-        raise ConfigError("--data and --hub both say where the files are; give one of them")
-    sources = {"--model": request.model, "--chat": request.chat, "--answers": request.answers}
-    named = [name for name, value in sources.items() if value is not None]
-    if len(named) != 1:
-        given = " and ".join(named) or "none of them"
-        raise ConfigError(f"one of {', '.join(sources)} says where answers come from; got {given}")
+    _check_sources(request, task)
     out = request.out or _default_folder(request)
     loaded = load_task(
         task,
@@ -126,8 +118,6 @@ def run_request(request: TaskRequest) -> "TaskLog":
     log_path = out / f"{task.name}.{loaded.variant}.{request.name}.jsonl"
     with ExitStack() as stack:
         judge = stack.enter_context(open_judge(request)) if request.judge else None
-        if judge is not None and task.judge_requests is None:
-            raise ConfigError(f"task {task.name!r} is scored by rules; leave out --judge")
         get_log = _score_file if request.answers else _ask
         try:
             log = get_log(request, loaded, log_path, judge)
@@ -135,6 +125,23 @@ def run_request(request: TaskRequest) -> "TaskLog":
             raise BackendFailed(f"stopped: {exc}; what was said is kept, and the same command goes on from it") from exc
     note(f"log: {log_path}")
     return log
+
+
+def _check_sources(request: TaskRequest, task: "Task") -> None:
+    """Raise ConfigError unless it is clear where files and answers come from, and a judge has something to judge."""
+    from stablellava.core.errors import ConfigError
+
+    if request.data is None and request.hub is None:
+        raise ConfigError(f"--task {task.name} needs --data: {task.needs}; or --hub default")
+    if request.data is not None and request.hub is not None:
+        raise ConfigError("--data and --hub both say where the files are; give one of them")
+    sources = {"--model": request.model, "--chat": request.chat, "--answers": request.answers}
+    named = [name for name, value in sources.items() if value is not None]
+    if len(named) != 1:
+        given = " and ".join(named) or "none of them"
+        raise ConfigError(f"one of {', '.join(sources)} says where answers come from; got {given}")
+    if request.judge and task.judge_requests is None:
+        raise ConfigError(f"task {task.name!r} is scored by rules; leave out --judge")
 
 
 def _check_contamination(model: Path | None, loaded: "LoadedTask") -> "LoadedTask":

@@ -4,17 +4,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import benchmark_files as files
+from asked_tasks import Losses, Scripted, figures, load, run
 from stablellava.core.errors import BackendFailed, ConfigError, RecordError
-from stablellava.core.score import Answer, ContaminationNote, EvalItem, Judgement, TaskLog, TaskReport
-from stablellava.evaluation.benchmarks.base import JudgeRequest, Task
-from stablellava.evaluation.benchmarks.loading import LoadedTask, load_task
+from stablellava.core.score import EvalItem, TaskLog
+from stablellava.evaluation.benchmarks.base import Task
+from stablellava.evaluation.benchmarks.loading import load_task
 from stablellava.evaluation.benchmarks.registry import find_task
 from stablellava.evaluation.benchmarks.running import run_task
 from stablellava.evaluation.benchmarks.scoring import rescore_log
@@ -22,72 +21,6 @@ from stablellava.evaluation.capability_benchmark import read_log
 from stablellava.evaluation.log import read_task_log, write_task_log
 from stablellava.evaluation.scoring import UNPARSED
 from stablellava.evaluation.task_tables import reference_table, task_table
-
-
-class Scripted:
-    """Says what a function of the item says, and remembers what it was asked."""
-
-    def __init__(self, say: Callable[[EvalItem], str], fingerprint: str = "weights") -> None:
-        self.name = "scripted"
-        self.fingerprint = fingerprint
-        self.say = say
-        self.asked: list[str] = []
-
-    def answer(self, items: Sequence[EvalItem], image_dir: str) -> list[Answer]:
-        self.asked += [item.item_id for item in items]
-        for item in items:
-            assert all((Path(image_dir) / name).is_file() for name in item.images)
-        return [Answer(item_id=i.item_id, prompt=f"USER: {i.question}", text=self.say(i)) for i in items]
-
-
-class Losses:
-    name = "losses"
-    fingerprint = "weights"
-
-    def option_losses(
-        self, items: Sequence[EvalItem], options: Sequence[Sequence[str]], image_dir: str
-    ) -> list[tuple[float, ...]]:
-        return [tuple(abs(len(text) - 5) for text in texts) for texts in options]
-
-
-class ScriptedJudge:
-    name = "judge"
-    fingerprint = "judge-1"
-
-    def __init__(self, say: Callable[[JudgeRequest], str | None]) -> None:
-        self.say = say
-        self.asked: list[JudgeRequest] = []
-
-    def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
-        self.asked += requests
-        return [self._one(request) for request in requests]
-
-    def _one(self, request: JudgeRequest) -> Judgement:
-        text = self.say(request)
-        why = "" if text is not None else "timed_out"
-        return Judgement(
-            request_id=request.request_id, text=text, why=why, run=request.run, is_swapped=request.is_swapped
-        )
-
-
-def load(name: str, folder: Path, variant: str = "") -> LoadedTask:
-    return load_task(find_task(name), files.WRITERS[name](folder), folder / "out", variant=variant)
-
-
-def run(name: str, folder: Path, say: Callable[[EvalItem], str], variant: str = "", **options: object) -> TaskLog:
-    loaded = load(name, folder, variant)
-    return run_task(loaded, Scripted(say), folder / "out" / "log.jsonl", **options)  # type: ignore[arg-type]
-
-
-def figures(log: TaskLog) -> dict[str, tuple[float | None, int, int, int]]:
-    prefix = f"{log.header.task}:{log.header.variant}"
-    return {r.name.removeprefix(prefix): _figure(r) for r in log.header.reports}
-
-
-def _figure(report: TaskReport) -> tuple[float | None, int, int, int]:
-    value = None if report.value is None else round(report.value, 4)
-    return value, report.num_items, report.num_unparsed, report.num_unscored
-
 
 # (value, items, unparsed, unscored) of figures, when every item gets the same answer.
 SAME_ANSWER = [
@@ -230,50 +163,6 @@ def test_questions_without_a_reference_are_unscored_and_say_so(tmp_path: Path) -
     assert "write a submission file" in log.entries[0].score.why
 
 
-def test_judged_runs_are_averaged_and_a_failed_call_is_left_out_of_them(tmp_path: Path) -> None:
-    def say(request: JudgeRequest) -> str | None:
-        if request.question == "What is it?":
-            return None if request.run else "1.0"
-        return ("0.4", "0.8")[request.run]
-
-    judge = ScriptedJudge(say)
-    log = run("mmvet", tmp_path, lambda item: "five", judge=judge, judge_runs=2)
-    assert [entry.score.value for entry in log.entries] == [pytest.approx(0.6), 1.0]
-    assert figures(log)[""] == (0.8, 2, 0, 0)
-    assert [(r.reference, r.prediction) for r in judge.asked[:1]] == [("-1<AND>-5", "five")]
-    assert log.entries[1].judgements[1].why == "timed_out"
-    assert log.header.judge == "judge"
-
-
-def test_a_judge_that_always_fails_gives_no_figure_and_every_reason(tmp_path: Path) -> None:
-    log = run("llavabench", tmp_path, lambda item: "A hill.", judge=ScriptedJudge(lambda request: None))
-    assert figures(log)[""] == (None, 2, 0, 2)
-    assert {entry.score.why for entry in log.entries} == {"timed_out"}
-
-
-def test_judgements_are_kept_and_only_failed_ones_asked_again(tmp_path: Path) -> None:
-    first = ScriptedJudge(lambda request: "8 6" if request.category == "conv" else None)
-    run("llavabench", tmp_path, lambda item: "A hill.", judge=first)
-    second = ScriptedJudge(lambda request: "8 4")
-    log = run("llavabench", tmp_path, lambda item: "A hill.", judge=second)
-    assert [request.category for request in second.asked] == ["detail"]
-    assert figures(log)[""] == (0.625, 2, 0, 0)
-
-
-def test_both_orders_are_read_back_to_reference_and_answer(tmp_path: Path) -> None:
-    judge = ScriptedJudge(lambda request: "6 8" if request.is_swapped else "8 4")
-    log = run("llavabench", tmp_path, lambda item: "A hill.", "llava-both-orders", judge=judge)
-    found = figures(log)
-    assert (found[""][0], found["/answer-first"][0], found["/both-orders"][0]) == (0.5, 0.75, 0.625)
-
-
-def test_a_judge_reads_only_answers_that_the_rules_cannot(tmp_path: Path) -> None:
-    judge = ScriptedJudge(lambda request: next(k for k, v in request.options.items() if v in ("dog", "yes")))
-    log = run("mmbench", tmp_path, lambda item: "that one, of course", judge=judge)
-    assert {request.kind for request in judge.asked} == {"mmbench"}
-    assert figures(log)[""] == (1.0, 2, 0, 0)
-
-
 def test_options_that_are_pictures_are_not_asked_but_drawn_and_wrong_without_chance(tmp_path: Path) -> None:
     def show_options(rows: files.Rows) -> None:
         rows[2] |= {"options": "['<image 1>', '<image 2>']", "image_2": rows[0]["image_1"]}
@@ -286,32 +175,6 @@ def test_options_that_are_pictures_are_not_asked_but_drawn_and_wrong_without_cha
     assert (drawn.score.parsed in ("A", "B"), drawn.score.why) == (True, UNPARSED)
     assert figures(log)["/without_chance"][0] == 0.6667
     assert rescore_log(log) == log
-
-
-def test_what_training_has_seen_is_in_the_log_and_stays_there(tmp_path: Path) -> None:
-    note = ContaminationNote(words="Contaminated: 1 of 2 items.", data_fingerprint="d", num_samples=9, item_ids=("1",))
-    loaded = replace(load("mmvet", tmp_path), contamination=note)
-    path = tmp_path / "log.jsonl"
-    run_task(loaded, Scripted(lambda item: "x"), path)
-    again = rescore_log(read_task_log(path))
-    assert again.header.contamination == note
-    assert note.words in task_table(again).notes
-
-
-def test_a_log_of_before_contamination_was_kept_is_read_and_says_that_it_was_not_checked(tmp_path: Path) -> None:
-    log = run("mmvet", tmp_path, lambda item: "x")
-    path = tmp_path / "out" / "log.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"contamination":null,', b""))
-    assert b"contamination" not in path.read_bytes()
-    assert read_task_log(path) == log
-    assert any("not checked" in note for note in task_table(log).notes)
-
-
-def test_grades_of_capabilities_go_from_0_to_5(tmp_path: Path) -> None:
-    judge = ScriptedJudge(lambda request: "4" if request.request_id != "p2" else "seven")
-    log = run("photos", tmp_path, lambda item: f"a cat, {item.item_id}", "judged", judge=judge)
-    assert [entry.score.value for entry in log.entries] == [0.8, 0.8, None]
-    assert figures(log)[""] == (0.8, 3, 0, 1)
 
 
 def test_tables_show_failures_beside_figures_and_published_ones_only_where_they_compare(tmp_path: Path) -> None:
