@@ -10,7 +10,13 @@ from stablellava.cli.options import JsonOption, RunOption
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from stablellava.core.rating import RatingKey
     from stablellava.studies.rating_figures import Agreement, CheckFigures, GroupFigures, RaterFigures, RatingFigures
+
+PlantedOption = Annotated[
+    int, typer.Option("--planted", min=0, help="Further dialogues shown with a foreign picture, to see who looks.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Decides which pairs are drawn, and their order.")]
 
 
 def rate(
@@ -18,9 +24,7 @@ def rate(
     num: Annotated[
         int, typer.Option("-n", "--num", min=1, help="Pairs of each source, evenly over its capabilities.")
     ] = 100,
-    planted: Annotated[
-        int, typer.Option("--planted", min=0, help="Further dialogues shown with a foreign picture, to see who looks.")
-    ] = 10,
+    planted: PlantedOption = 10,
     refused: Annotated[
         int, typer.Option("--refused", min=0, help="Further pairs that the run's checks refused, to judge the checks.")
     ] = 0,
@@ -32,7 +36,7 @@ def rate(
         Path | None,
         typer.Option("--images", help="Where the JSON's pictures lie; by default beside it.", metavar="DIR"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Decides which pairs are drawn, and their order.")] = 0,
+    seed: SeedOption = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The page; by default in the run's ratings/.", metavar="FILE")
     ] = None,
@@ -45,11 +49,8 @@ def rate(
 
     Example: stablellava study rate --run runs/demo -n 130 --planted 10 --with llava_instruct_150k.json --images coco
     """
-    from typing import get_args
-
-    from stablellava.cli.output import note, print_result
+    from stablellava.cli.output import print_result
     from stablellava.cli.runs import existing_run
-    from stablellava.core.rating import Origin
     from stablellava.store.ratings import key_path, write_key
     from stablellava.studies.pair_sampling import OtherSource, draw_study
     from stablellava.studio.rating_page import write_rating_page
@@ -58,18 +59,29 @@ def rate(
     others = [OtherSource(path, images) for path in mix_in or ()]
     study = draw_study(layout, num, num_planted=planted, num_refused=refused, others=others, seed=seed)
     key = study.key
+    counts = _count(key, {"kept": num, "planted": planted, "refused": refused})
     page = write_rating_page(key.study_id, study.pairs, out or layout.root / "ratings" / f"{key.study_id}.html")
     secret = key_path(page.parent, page.stem)
     write_key(key, secret)
-    counts = {origin: sum(pair.origin == origin for pair in key.pairs) for origin in get_args(Origin)}
-    for origin, asked in (("kept", num), ("planted", planted), ("refused", refused)):
-        if counts[origin] < asked:
-            note(f"asked for {asked} {origin} pairs; the run has {counts[origin]} with their pictures for it")
     told = ", ".join(f"{count} {origin}" for origin, count in counts.items() if count)
     result = {"page": str(page), "key": str(secret), "study_id": key.study_id, "pairs": counts}
     print_result(
         result, as_json, f"{len(key.pairs)} pairs: {told}", f"for the raters: {page}", f"for you alone: {secret}"
     )
+
+
+def _count(key: "RatingKey", asked: dict[str, int]) -> dict[str, int]:
+    """Return pairs by origin; say where there are fewer than asked for."""
+    from typing import get_args
+
+    from stablellava.cli.output import note
+    from stablellava.core.rating import Origin
+
+    counts = {origin: sum(pair.origin == origin for pair in key.pairs) for origin in get_args(Origin)}
+    for origin, wanted in asked.items():
+        if counts[origin] < wanted:
+            note(f"asked for {wanted} {origin} pairs; the run has {counts[origin]} with their pictures for it")
+    return counts
 
 
 def ratings(
