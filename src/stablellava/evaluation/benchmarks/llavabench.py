@@ -26,11 +26,18 @@ def _open_rows(source: Source) -> Iterator[Row]:
     """Yield questions with the caption of their image and GPT-4's answer."""
     folder = source.path if source.path.is_dir() else source.path.parent
     questions = folder / "questions.jsonl" if source.path.is_dir() else source.path
-    captions = {row.text("image"): row.optional("caption") for row in read_json_lines(folder / "context.jsonl")}
+    captions = {row.text("image"): _read_caption(row) for row in read_json_lines(folder / "context.jsonl")}
     answers = {row.text("question_id"): row.optional("text") for row in read_json_lines(folder / "answers_gpt4.jsonl")}
     for row in read_json_lines(questions):
         found = {"caption": captions.get(row.optional("image")), "gpt4": answers.get(row.optional("question_id"))}
         yield replace(row, cells={**row.cells, **found})
+
+
+def _read_caption(row: Row) -> str:
+    """Return what the judge is told of an image: a text, or several, a line each."""
+    if isinstance(row.cells.get("caption"), list):
+        return "\n".join(row.texts("caption"))
+    return row.optional("caption")
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:

@@ -11,7 +11,7 @@ from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.score import Judgement
 from stablellava.evaluation.benchmarks.base import JudgeRequest
-from stablellava.evaluation.judging.protocols import PROTOCOLS, JudgeProtocol
+from stablellava.evaluation.judging.protocols import PROTOCOLS, JudgeProtocol, load_official_prompts
 
 _NUM_SHOWN = 60
 _SEED_LIMIT = 1 << 31
@@ -35,7 +35,9 @@ class ChatJudge:
         self._chat = chat
         self._max_tokens = max_tokens
         self._calls: ChatCalls[Judgement] = ChatCalls(chat)
-        self.fingerprint = hash_id("judge", chat.name, chat.revision, max_tokens, _describe_protocols())
+        self.fingerprint = hash_id(
+            "judge", chat.name, chat.revision, max_tokens, _describe_protocols(), dict(load_official_prompts())
+        )
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
         """Return one judgement per request, in their order; equal requests are judged once.

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmark_files as files
 from asked_tasks import ScriptedJudge, figures, run
 from stablellava.evaluation.benchmarks.base import JudgeRequest
 
@@ -55,3 +56,11 @@ def test_grades_of_capabilities_go_from_0_to_5(tmp_path: Path) -> None:
     log = run("photos", tmp_path, lambda item: f"a cat, {item.item_id}", "judged", judge=judge)
     assert [entry.score.value for entry in log.entries] == [0.8, 0.8, None]
     assert figures(log)[""] == (0.8, 3, 0, 1)
+
+
+def test_a_description_of_several_sentences_is_shown_a_line_each(tmp_path: Path) -> None:
+    def describe(rows: dict[str, files.Rows]) -> None:
+        rows["context.jsonl"][0]["caption"] = ["A volcano.", "It smokes."]
+
+    loaded = load_task(find_task("llavabench"), files.llavabench(tmp_path, describe), tmp_path / "out")
+    assert loaded.items[0].fields["caption"] == "A volcano.\nIt smokes."
