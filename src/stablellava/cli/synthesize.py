@@ -32,8 +32,11 @@ def synthesize(
     Example: stablellava synthesize --preset chat --max-calls 500 synthesis.writer.options.model=gpt-4o-mini
     """
     import gc
+    import os
 
-    import pyarrow
+    # Arrow's own pool holds on to what it took; a run that writes small shards for hours has no use for that. Some of
+    # Arrow asks for the pool by this name alone, once, when it is loaded.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
     from stablellava.cli.output import note, print_result
     from stablellava.cli.progress import show_progress
@@ -47,8 +50,6 @@ def synthesize(
     settings, layout = open_run(config, preset, run, [*(overrides or ()), *limited])
     check_names(settings)
     save_config(settings, layout)
-    # Arrow's own pool holds on to what it took; a run that writes small shards for hours has no use for that.
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     # What a draft leaves behind is free without the collector, which by default takes a tenth of the time.
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
