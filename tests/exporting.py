@@ -7,6 +7,8 @@ from PIL import Image
 
 from stablellava.core.draft import CallStamp, Draft, PaintPrompt, Turn
 from stablellava.core.sample import Painting, Sample
+from stablellava.store.export_plan import FileLimits
+from stablellava.store.exports import ExportReport, export_samples
 from stablellava.store.images import decode_picture, store_image
 from stablellava.store.shards import commit_shard
 
@@ -62,3 +64,7 @@ def _paint(data_dir: Path, painting_id: str, number: int) -> Painting:
         drawn=None,
         stamp=STAMP,
     )
+
+
+def export(data_dir: Path, out_dir: Path, form: str, **limits: int) -> ExportReport:
+    return export_samples(data_dir, out_dir, form, FileLimits(**limits) if limits else None)

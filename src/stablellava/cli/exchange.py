@@ -31,6 +31,24 @@ class ExportForm(StrEnum):
     parquet = "parquet"
 
 
+_FormOption = Annotated[
+    ExportForm,
+    typer.Option(
+        "--form",
+        "-f",
+        help="llava: LLaVA's JSON and images/; messages: chat messages as JSON lines and images/; webdataset: tars "
+        "for streaming; parquet: pictures inside, as Hugging Face datasets reads them.",
+    ),
+]
+_ShardMbOption = Annotated[
+    int | None,
+    typer.Option("--shard-mb", help="webdataset, parquet: a file is full at about so many MB; 500 if not said.", min=1),
+]
+_ShardSamplesOption = Annotated[
+    int | None, typer.Option("--shard-samples", help="webdataset, parquet: or at so many samples.", min=1)
+]
+
+
 def import_rows(
     files: Annotated[
         list[str],
@@ -74,27 +92,12 @@ def import_rows(
 
 
 def export_samples(
-    form: Annotated[
-        ExportForm,
-        typer.Option(
-            "--form",
-            "-f",
-            help="llava: LLaVA's JSON and images/; messages: chat messages as JSON lines and images/; webdataset: tars "
-            "for streaming; parquet: pictures inside, as Hugging Face datasets reads them.",
-        ),
-    ] = ExportForm.llava,
+    form: _FormOption = ExportForm.llava,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to; by default export/<form> in the run.", metavar="DIR")
     ] = None,
-    shard_mb: Annotated[
-        int | None,
-        typer.Option(
-            "--shard-mb", help="webdataset, parquet: a file is full at about so many MB; 500 if not said.", min=1
-        ),
-    ] = None,
-    shard_samples: Annotated[
-        int | None, typer.Option("--shard-samples", help="webdataset, parquet: or at so many samples.", min=1)
-    ] = None,
+    shard_mb: _ShardMbOption = None,
+    shard_samples: _ShardSamplesOption = None,
     run: RunOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -7,6 +7,7 @@ not there, and ends in the same bytes.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from io import BufferedRandom
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +42,8 @@ class _ExportState(Record):
 
     form: str
     identity: str
+    version: int = 1
+    """Raised whenever the same samples would give other bytes, so that no export is half of one and half of another."""
 
 
 class FileExport:
@@ -69,10 +72,7 @@ class FileExport:
             files = []
             for number, name in enumerate(self._names):
                 file = finished[name]
-                if file is None:
-                    file = self._write(number, name, write_file)
-                    journal.add([(name, file.model_dump(mode="json"))])
-                files.append(file)
+                files.append(file or self._write(number, name, write_file, journal))
             sums = "".join(f"{file.sha256}  {file.name}\n" for file in files)
             write_atomic(self._out_dir / "SHA256SUMS", sums.encode())
         return files
@@ -93,7 +93,7 @@ class FileExport:
             )
         write_atomic(path, self._state.to_json() + b"\n")
 
-    def _write(self, number: int, name: str, write_file: WriteFile) -> ExportedFile:
+    def _write(self, number: int, name: str, write_file: WriteFile, journal: ShardJournal) -> ExportedFile:
         path = self._out_dir / name
         temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
         span = self._plan.span_of(number)
@@ -102,17 +102,18 @@ class FileExport:
             try:
                 with temporary.open("w+b") as file:
                     num_images = write_file(file, span.start, self._count(number, file))
-                    size = file.seek(0, 2)
-                    file.seek(0)
-                    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                    written = _describe(file, name, len(span), num_images)
                     os.fsync(file.fileno())
+                # Noted before it has its name: a kill in between costs this file, never leaves one unknown.
+                if journal.find(name) != written.model_dump(mode="json"):
+                    journal.add([(name, written.model_dump(mode="json"))])
                 temporary.replace(path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
         self.num_written += 1
-        self._num_bytes += size
-        return ExportedFile(name=name, num_samples=len(span), num_images=num_images, size_bytes=size, sha256=sha256)
+        self._num_bytes += written.size_bytes
+        return written
 
     def _count(self, number: int, file: IO[bytes]) -> Iterator[Sample]:
         for sample in read_planned(self._plan, number):
@@ -120,6 +121,13 @@ class FileExport:
             self._num_done += 1
             if self._progress is not None:
                 self._progress(self._num_done, self._plan.num_samples, self._num_bytes + file.tell())
+
+
+def _describe(file: BufferedRandom, name: str, num_samples: int, num_images: int) -> ExportedFile:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return ExportedFile(name=name, num_samples=num_samples, num_images=num_images, size_bytes=size, sha256=sha256)
 
 
 def _find_finished(out_dir: Path, journal: ShardJournal, name: str) -> ExportedFile | None:

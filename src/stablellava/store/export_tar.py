@@ -43,11 +43,11 @@ class TarWriter:
             index: f"{key}{'' if is_single else f'.{position}'}{PurePosixPath(picture.name).suffix}"
             for position, (index, picture) in enumerate(pictures.items())
         }
-        row = to_row(sample, [names[index] for index in shown_order(sample)])
-        _add_member(tar, f"{key}.json", orjson.dumps(row))
+        shown = [names[index] for index in shown_order(sample)]
+        _add_member(tar, f"{key}.json", orjson.dumps(to_row(sample, shown)))
         for index, picture in pictures.items():
             _add_member(tar, names[index], picture.data)
-        return len(pictures)
+        return len(shown)
 
 
 def to_row(sample: Sample, images: list[str]) -> dict[str, Any]:
