@@ -5,6 +5,8 @@ import pytest
 import benchmark_files as files
 from asked_tasks import ScriptedJudge, figures, run
 from stablellava.evaluation.benchmarks.base import JudgeRequest
+from stablellava.evaluation.benchmarks.loading import load_task
+from stablellava.evaluation.benchmarks.registry import find_task
 
 
 def test_judged_runs_are_averaged_and_a_failed_call_is_left_out_of_them(tmp_path: Path) -> None:
