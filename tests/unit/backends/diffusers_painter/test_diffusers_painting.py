@@ -243,3 +243,13 @@ def test_what_was_chosen_is_said_once(
     assert any("tiny-sd3 on cpu in torch.float32" in line for line in said)
     assert any("emphasis as plain words, because StableDiffusion3Pipeline" in line for line in said)
     assert any("pictures of 32 x 32 at once" in line for line in said)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # inside torch
+def test_a_compiled_denoiser_paints_the_same(build_painter: PainterBuilder, make_job: JobBuilder) -> None:
+    painter = build_painter(compile=True, pad_batches=True)
+    with torch.compiler.set_stance("force_eager"):  # generating code for it takes minutes
+        [result] = painter.paint([make_job()])
+    assert painter.session.canvas.pipeline.unet._compiled_call_impl is not None
+    plain = build_painter(pad_batches=True).paint([make_job()])[0]
+    assert (pixels(result) == pixels(plain)).all()
