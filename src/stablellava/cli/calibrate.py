@@ -51,6 +51,7 @@ def calibrate(
     Example: stablellava calibrate pixels --run runs/demo --false-drops 0.02
     """
     from stablellava.cli.output import note, print_result
+    from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import existing_run
     from stablellava.cli.study import read_backend
     from stablellava.config.verifying import CheckSettings
@@ -72,7 +73,8 @@ def calibrate(
         labelled = read_labels(labels, samples) if labels else _plant(samples, num, settings.seed)
         note(f"asking about {len(labelled):,} samples, {sum(not one.is_own for one in labelled):,} of them bad")
         asked = CheckSettings.model_validate({"check": check.value, "backend": named})
-        report = calibrate_check(layout.data_dir, asked, labelled, false_drops)
+        with show_progress(f"calibrate {check.value}") as bar:
+            report = calibrate_check(layout.data_dir, asked, labelled, false_drops, bar.show_answers)
         report = report.model_copy(update={"is_planted": labels is None})
     rows = [("all", report.overall), *report.by_capability.items()]
     print_result(report.model_dump(mode="json"), as_json, _table(rows), _snippet(report, named))

@@ -73,6 +73,7 @@ def filter_samples(
 def _filter_run(
     run: Path | None, out: Path | None, against: list[Path], near: float, language: str | None, look: list[str]
 ) -> "FilterReport":
+    from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import existing_run, save_config
     from stablellava.store.layout import RunLayout
     from stablellava.synthesis.filtering import FilterPolicy, filter_data
@@ -86,7 +87,8 @@ def _filter_run(
         benchmarks=_read_benchmarks(against),
         description={"language": language},
     )
-    report = filter_data(layout.data_dir, policy, target.data_dir if target else None)
+    with show_progress("filter: shards") as bar:
+        report = filter_data(layout.data_dir, policy, target.data_dir if target else None, bar.show_answers)
     if target:
         save_config(settings, target)
     return report

@@ -1,7 +1,7 @@
 """Picking thresholds for the checks of pictures, from labels or from planted swaps."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from stablellava.filters.calibrating import Calibration, pick_threshold
 from stablellava.filters.pixel_agreement import AgreementModel, fit_agreement
 from stablellava.store.images import image_path
 from stablellava.store.shards import read_samples
-from stablellava.synthesis.further_checks import FurtherChecks
+from stablellava.synthesis.further_checks import FurtherChecks, Looked
 from stablellava.synthesis.planting import LabelledSample, swap_pictures
 
 _FITTING_SHARE = 0.8
 _SWAPPED_SHARE = 0.5
+_NUM_TOGETHER = 64
 _MIN_FITTED = 20
 _MIN_PER_CAPABILITY = 40
 """Fewer good and bad pairs than that give no threshold of a capability's own."""
@@ -75,9 +76,15 @@ def fit_pixel_check(data_dir: Path, reader: FeatureReader, seed: int, max_false_
 
 
 def calibrate_check(
-    data_dir: Path, settings: CheckSettings, labelled: Sequence[LabelledSample], max_false_drops: float
+    data_dir: Path,
+    settings: CheckSettings,
+    labelled: Sequence[LabelledSample],
+    max_false_drops: float,
+    progress: Callable[[int, int], None] | None = None,
 ) -> CalibrationReport:
     """Score labelled samples with a check and pick its thresholds.
+
+    ``progress`` is told how many samples are scored, of how many.
 
     Raises: ConfigError if the check gives no scores or one kind of pairs is missing; BackendMissing, BackendFailed.
     """
@@ -85,7 +92,11 @@ def calibrate_check(
     asked = settings.model_copy(update={"threshold": float("-inf"), "thresholds": {}})
     checks = FurtherChecks(VerifySettings(checks=(asked if settings.check != "judge" else settings,)), data_dir)
     try:
-        looked = checks.look([_candidate(one.sample) for one in labelled])
+        looked: list[Looked] = []
+        for start in range(0, len(labelled), _NUM_TOGETHER):
+            looked += checks.look([_candidate(one.sample) for one in labelled[start : start + _NUM_TOGETHER]])
+            if progress:
+                progress(len(looked), len(labelled))
     finally:
         checks.close()
     scores = [found.verdicts[-1].score if found.verdicts else None for found in looked]

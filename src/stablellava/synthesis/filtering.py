@@ -5,7 +5,7 @@ among the rejects with its reason.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from stablellava.synthesis.duplicates import Duplicate, DuplicateFinder, Duplica
 from stablellava.synthesis.further_checks import FurtherChecks
 from stablellava.synthesis.making import reject
 
+Progress = Callable[[int, int], None]
 DROPPED_KINDS: tuple[DuplicateKind, ...] = ("exact_pair", "near_pair", "near_image")
 
 
@@ -200,16 +201,18 @@ def _count_questions(data_dir: Path) -> Counter[frozenset[str]]:
     )
 
 
-def filter_data(data_dir: Path, policy: FilterPolicy, out_dir: Path | None = None) -> FilterReport:
+def filter_data(
+    data_dir: Path, policy: FilterPolicy, out_dir: Path | None = None, progress: Progress | None = None
+) -> FilterReport:
     """Judge every sample of a data folder; with ``out_dir``, write what passes there.
+
+    ``progress`` is told how many shards are done, of how many.
 
     Raises: RecordError if there are no data, the target holds other data, or the disk is full.
     """
     if out_dir is None:
         with closing(_Sieve(data_dir, policy)) as sieve:
-            outcomes = [
-                outcome for shard in list_shards(data_dir) for outcome in sieve.judge(read_shard(data_dir, shard)[0])
-            ]
+            outcomes = [outcome for _, judged in _judge_shards(sieve, data_dir, progress) for outcome in judged]
             return _report(data_dir, None, sieve, outcomes)
     source = read_manifest(data_dir)
     inputs = {
@@ -225,8 +228,18 @@ def filter_data(data_dir: Path, policy: FilterPolicy, out_dir: Path | None = Non
     }
     with lock_folder(out_dir), closing(_Sieve(data_dir, policy)) as sieve:
         manifest = open_manifest(out_dir, inputs, source.attribution)
-        judged = ((shard_id, sieve.judge(read_shard(data_dir, shard_id)[0])) for shard_id in list_shards(data_dir))
+        judged = _judge_shards(sieve, data_dir, progress)
         return _report(data_dir, out_dir, sieve, commit_data(data_dir, out_dir, manifest, judged))
+
+
+def _judge_shards(
+    sieve: _Sieve, data_dir: Path, progress: Progress | None
+) -> Iterator[tuple[str, list[Sample | Rejected]]]:
+    shards = list_shards(data_dir)
+    for num_done, shard_id in enumerate(shards, start=1):
+        yield shard_id, sieve.judge(read_shard(data_dir, shard_id)[0])
+        if progress:
+            progress(num_done, len(shards))
 
 
 def _report(data_dir: Path, out_dir: Path | None, sieve: _Sieve, outcomes: Sequence[Sample | Rejected]) -> FilterReport:
