@@ -115,7 +115,8 @@ def _show(plan: "StagePlan") -> "list[RenderableType]":
         f"{plan.image_tokens} tokens a picture",
         f"{plan.num_tokens:,} tokens, {plan.num_supervised:,} of them learned from ({source}); "
         f"{_padding_in_words(plan)}",
-        f"{plan.num_devices} x {plan.device_gb:g} GB, {plan.strategy}: {'fits' if plan.fits else 'does not fit'}",
+        f"{plan.num_devices} x {plan.device_gb:g} GB, {plan.strategy}: {'fits' if plan.fits else 'does not fit'}"
+        f", counted for {_step_in_words(plan)}",
         _in_words(plan),
     ]
     return [
@@ -123,6 +124,12 @@ def _show(plan: "StagePlan") -> "list[RenderableType]":
         text_table(("memory of each GPU", "GB"), memory, "Memory"),
         "\n".join(lines),
     ]
+
+
+def _step_in_words(plan: "StagePlan") -> str:
+    if plan.longest_tokens is None:
+        return "a step of mean samples; the longest take more"
+    return f"a step of the longest samples ({plan.longest_tokens:,} tokens)"
 
 
 def _padding_in_words(plan: "StagePlan") -> str:

@@ -27,20 +27,23 @@ def count_tokens(config: RunConfig, layout: RunLayout, stage: StageName) -> Toke
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
     chat = Chat(tokenizer, template, count_image_tokens(training.model))
     lengths: list[int] = []
-    num_supervised, dropped = 0, list[DroppedExample]()
+    supervised: list[int] = []
+    dropped: list[DroppedExample] = []
     for outcome in iter_encoded(data.examples, chat, settings.max_length):
         if isinstance(outcome, DroppedExample):
             dropped.append(outcome)
         else:
             lengths.append(len(outcome.token_ids))
-            num_supervised += outcome.num_supervised
+            supervised.append(outcome.num_supervised)
     if not lengths:
         raise RecordError(f"none of {len(dropped)} samples can be learned from: {dropped[0]}")
     return TokenCounts(
         num_samples=len(lengths),
         tokens_per_sample=sum(lengths) / len(lengths),
-        supervised_per_sample=num_supervised / len(lengths),
+        supervised_per_sample=sum(supervised) / len(lengths),
         is_counted=True,
+        longest_tokens=max(lengths),
+        longest_supervised=max(supervised),
         padding_share=0.0 if training.speed.packing else _padding_share(settings, lengths),
     )
 

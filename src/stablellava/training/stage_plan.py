@@ -40,6 +40,9 @@ class TokenCounts:
     """Counted in the stage's own data, not assumed."""
     padding_share: float | None = None
     """Of all positions that are computed; None: not known without the data."""
+    longest_tokens: int | None = None
+    """Of the longest sample; samples alike in length share a step, so the largest step is made of such."""
+    longest_supervised: int | None = None
 
 
 class StagePlan(Record):
@@ -70,6 +73,8 @@ class StagePlan(Record):
     tokens_per_second: float | None
     """Of one device, as given or measured."""
     hours: float | None
+    longest_tokens: int | None
+    """Of the sample that the memory is counted for; None: for samples of mean length."""
 
 
 def plan_stage(
@@ -121,6 +126,7 @@ def plan_stage(
         advice=() if fits else tuple(_advise(config, settings, sizes, cluster, counts)),
         tokens_per_second=rate,
         hours=num_tokens / (rate * cluster.num_devices) / 3600 if rate else None,
+        longest_tokens=counts.longest_tokens,
     )
 
 
@@ -195,8 +201,8 @@ def _count(
     config: RunConfig, settings: StageConfig, sizes: ModelSizes, cluster: Cluster, counts: TokenCounts
 ) -> tuple[MemoryPart, ...]:
     batch = BatchSizes(
-        num_tokens=round(settings.batch_size * counts.tokens_per_sample),
-        num_supervised=round(settings.batch_size * counts.supervised_per_sample),
+        num_tokens=round(settings.batch_size * (counts.longest_tokens or counts.tokens_per_sample)),
+        num_supervised=round(settings.batch_size * (counts.longest_supervised or counts.supervised_per_sample)),
     )
     training = config.training
     return count_memory(

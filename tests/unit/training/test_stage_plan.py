@@ -1,5 +1,6 @@
 """The plan's figures against calculations by hand, those of docs/training-plan.md."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,18 @@ def test_padding_is_counted_in_the_stages_own_data(tmp_path: Path) -> None:
         shares.append(count_tokens(config, layout, "instruct").padding_share)
     assert shares[0] is not None and shares[1] is not None
     assert 0 <= shares[0] < shares[1] < 0.5
+
+
+def test_memory_is_counted_for_a_step_of_the_longest_samples(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path / "run")
+    tiny_vlm.write_samples(layout.data_dir, 12)
+    config = tiny_vlm.training_config(tiny_vlm.write_language_model(tmp_path / "lm"))
+    counts = count_tokens(config, layout, "instruct")
+    assert counts.longest_tokens is not None and counts.longest_supervised is not None
+    assert counts.tokens_per_sample < counts.longest_tokens
+    assert counts.supervised_per_sample < counts.longest_supervised < counts.longest_tokens
+    mean = replace(counts, longest_tokens=None, longest_supervised=None)
+    totals = [
+        plan_stage(settings("7b", 1), "instruct", Cluster(1, 80, "ddp"), each).total_gb for each in (mean, counts)
+    ]
+    assert totals[0] < totals[1]
