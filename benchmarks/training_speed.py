@@ -5,11 +5,12 @@ python -m benchmarks.training_speed --steps 5 --rounds 1 --stages align      wit
 
 PEER is an environment of its own with ``pip install torch transformers trl pillow`` of the tested releases.
 Same weights, pixels, order of samples, supervised tokens, optimizer and published schedule (1e-3 to align, 2e-5 to
-instruct, 3 % warm-up, cosine); float32 on the CPU. Systems take turns, a round each; the median round counts. Only
-ours and transformers' Trainer take part in every round, the others in the first --other-rounds. Data time is part of
-a step. "cold" adds the time in which the tower fills the cache, as a first epoch has it; "warm" is every later one, or
-a second stage over the same pictures. Processor seconds say what a loaded machine's clock hides; they are comparable
-with --threads 1. training_exactness.py says what differences of weights are made of.
+instruct, 3 % warm-up, cosine); float32 on the CPU. Systems take turns; the median round counts. Ours and transformers'
+Trainer take part in every round, the others in the first --other-rounds, for --other-steps, and stand beside the same
+steps of transformers' Trainer. Data time is part of a step. "cold" adds the time in which the tower fills the cache, as
+a first epoch has it; "warm" is every later one, or a second stage over the same pictures. Processor seconds say what a
+loaded machine's clock hides; they are comparable with --threads 1. training_exactness.py says what differences of
+weights are made of.
 """
 
 import argparse
@@ -81,20 +82,20 @@ def describe_task(subject: Path, stage: str, steps: int, threads: int) -> dict[s
     }
 
 
-def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return rates over the steps after the first, which warms up, and the losses."""
-    num_samples = BATCH_SIZE * (len(runs[0]["seconds"]) - 1)
+def summarize(runs: list[dict[str, Any]], num_steps: int) -> dict[str, Any]:
+    """Return rates over the first steps but one, which warms up, and the losses."""
+    num_samples = BATCH_SIZE * (num_steps - 1)
     # Every step bears its part of filling the cache.
-    shares = [1 - 1 / len(one["seconds"]) for one in runs]
-    walls = [sum(one["seconds"][1:]) for one in runs]
+    shares = [(num_steps - 1) / len(one["seconds"]) for one in runs]
+    walls = [sum(one["seconds"][1:num_steps]) for one in runs]
     cold = [wall + one["features_seconds"] * part for wall, one, part in zip(walls, runs, shares, strict=True)]
+    processor = [sum(one["processor_seconds"][1:num_steps]) for one in runs]
     return {
         "samples_per_second_warm": round(num_samples / statistics.median(walls), 3),
         "samples_per_second_cold": round(num_samples / statistics.median(cold), 3),
-        "samples_per_processor_second": round(
-            num_samples / statistics.median(sum(one["processor_seconds"][1:]) for one in runs), 3
-        ),
+        "samples_per_processor_second": round(num_samples / statistics.median(processor), 3),
         "rounds": [round(num_samples / wall, 3) for wall in walls],
+        "steps": num_steps,
         "first_loss": round(runs[0]["losses"][0], 6),
         "last_loss": round(runs[0]["losses"][-1], 6),
         "tokens": runs[0].get("tokens"),
@@ -113,24 +114,38 @@ def largest_difference(own: Path, other: Path) -> float:
 def measure(stage: str, options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Return every system's summary for a stage."""
     specs = build_specs(options)
-    common = describe_task(scratch / "subject", stage, options.steps, options.threads)
+    task = describe_task(scratch / "subject", stage, options.steps, options.threads)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in specs}
     for number in range(options.rounds):
         for index, (name, spec) in enumerate(specs.items()):
-            if number >= options.other_rounds and name not in ("ours", BASELINE):
+            is_timed_once = name not in ("ours", BASELINE)
+            if is_timed_once and number >= options.other_rounds:
                 continue
-            runs[name].append(run(common | spec, scratch / f"{stage}-{number}-{index}", options.peer_python))
-    table = {name: summarize(done) for name, done in runs.items()}
-    for name, row in table.items():
-        if BASELINE in table:
-            for kind in ("warm", "cold"):
-                rate = f"samples_per_second_{kind}"
-                row[f"times_hf_{kind}"] = round(row[rate] / table[BASELINE][rate], 2)
-        if name not in ("ours", "trl_default") and not specs[name].get("grouped"):
-            ours, other = runs["ours"][0]["weights"], runs[name][0]["weights"]
-            row["weights_differ_from_ours_by"] = largest_difference(ours, other)
-        print(stage, name, json.dumps(row), flush=True)
-    return table
+            cut = {"steps": min(options.other_steps, options.steps)} if is_timed_once else {}
+            folder = scratch / f"{stage}-{number}-{index}"
+            runs[name].append(run(task | cut | spec, folder, options.peer_python))
+    return {name: describe(stage, name, runs, specs) for name in specs}
+
+
+def describe(
+    stage: str, name: str, runs: dict[str, list[dict[str, Any]]], specs: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a system's summary, beside the baseline's over the same steps and our weights after as many."""
+    num_steps = len(runs[name][0]["seconds"])
+    row = summarize(runs[name], num_steps)
+    if BASELINE in runs:
+        baseline = summarize(runs[BASELINE], num_steps)
+        for kind in ("warm", "cold"):
+            rate = f"samples_per_second_{kind}"
+            row[f"times_hf_{kind}"] = round(row[rate] / baseline[rate], 2)
+        key = "samples_per_processor_second"
+        row["times_hf_by_processor"] = round(row[key] / baseline[key], 2)
+    is_comparable = name not in ("ours", "trl_default") and not specs[name].get("grouped")
+    if is_comparable and num_steps == len(runs["ours"][0]["seconds"]):
+        ours, other = runs["ours"][0]["weights"], runs[name][0]["weights"]
+        row["weights_differ_from_ours_by"] = largest_difference(ours, other)
+    print(stage, name, json.dumps(row), flush=True)
+    return row
 
 
 def main() -> None:
@@ -139,8 +154,9 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=["hf", "trl", "trl_default"])
     parser.add_argument("--stages", nargs="*", default=["align", "instruct"])
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--other-rounds", type=int, default=1)
+    parser.add_argument("--other-steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--switches", action="store_true", help="Also each switch alone.")
     parser.add_argument("--keep", action="store_true", help="Keep the result in benchmarks/results.")

@@ -45,7 +45,13 @@ NOT_IN_OPTIONS = {
     "patience_seconds": "patience",
 }
 """Options of a backend that say how it is reached, by name; its revision says what it answers."""
-COUNT_WHERE_CHANGED = ("synthesis.drafting", "training.model.start", "training.model.pad_images")
+COUNT_WHERE_CHANGED = (
+    "synthesis.drafting",
+    "training.model.start",
+    "training.model.pad_images",
+    "training.watch.suite",
+    "training.watch.suite_items",
+)
 """Sections younger than the first data: their defaults stand for their absence, so that old products stay known."""
 
 

@@ -39,6 +39,7 @@ NEEDED = {
     "training.watch.every_steps": MEASURED[:1],
     "training.watch.keep": MEASURED,
     "training.watch.stop_after": MEASURED,
+    "training.watch.suite": MEASURED,
 }
 """What has to be set as well for a setting to be allowed."""
 CANNOT_VARY = {"training.align.train_language_model", "training.align.lora", "training.instruct.method"}
