@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import random
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -113,7 +112,8 @@ def main() -> None:
         measured = measure(load_suite(arguments.suite), arguments.num_samples, arguments.num_planted, Path(folder))
     result = {
         **describe_run(),
-        "command": " ".join(["python -m benchmarks.decontamination", *sys.argv[1:]]),
+        "command": f"python -m benchmarks.decontamination --suite {arguments.suite.name} "
+        f"--num-samples {arguments.num_samples} --num-planted {arguments.num_planted}",
         **measured,
     }
     print(json.dumps(result, indent=1))
