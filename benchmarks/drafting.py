@@ -7,6 +7,7 @@ python -m benchmarks.drafting --server mock_openai.py --peer curator=/envs/curat
 A sample of ours takes two calls (prompt, dialogue); answers are checked against their schema, cached, and committed
 as samples. ``bare`` posts as many small calls with aiohttp and reads nothing. A peer's script is started as
 ``PYTHON SCRIPT ROWS IN_FLIGHT`` against port 8901 and prints a line with "... N rows/s ..."; it makes one call a row.
+A row of ours is a prompt and the dialogue that echoes it, so it cannot be had with one call; both ratios are printed.
 One after the other, --repeats times; compare ratios, not absolute figures.
 """
 
@@ -107,6 +108,7 @@ def run_ours(base_url: str, rows: int, in_flight: int) -> dict[str, float]:
     return {
         "calls_per_second": report["spending"]["num_calls"] / seconds,
         "rows_per_second": report["num_accepted"] / seconds,
+        "cpu_ms_per_call": 1000 * usage["cpu_seconds"] / report["spending"]["num_calls"],
         **usage,
     }
 
@@ -148,17 +150,25 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for name, runner in runners.items():
                 with serving(options.server, options.latency) as base_url:
                     runs[name].append(runner(base_url, options.rows, in_flight))
-                print(in_flight, name, {key: round(value, 1) for key, value in runs[name][-1].items()}, flush=True)
+                print(in_flight, name, {key: round(value, 2) for key, value in runs[name][-1].items()}, flush=True)
         found[str(in_flight)] = {
-            name: {key: round(median(run[key] for run in done), 1) for key in done[0]} for name, done in runs.items()
+            name: {key: round(median(run[key] for run in done), 2) for key in done[0]} for name, done in runs.items()
         }
         medians = found[str(in_flight)]
-        share = medians["ours"]["calls_per_second"] / medians["bare"]["calls_per_second"]
-        print(f"{in_flight} in flight: {share:.0%} of bare calls")
-        for name in runners.keys() - {"bare", "ours"}:
-            times = medians["ours"]["rows_per_second"] / medians[name]["rows_per_second"]
-            print(f"{in_flight} in flight: {times:.1f} x the rows of {name}")
+        medians["ratios"] = ratios = compare(medians)
+        print(f"{in_flight} in flight: " + ", ".join(f"{value} {name}" for name, value in ratios.items()), flush=True)
     return found
+
+
+def compare(medians: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return how ours stands to the others: to peers in calls (one of theirs is a row) and in rows as they are."""
+    ours = medians["ours"]
+    ratios = {"of bare calls/s": ours["calls_per_second"] / medians["bare"]["calls_per_second"]}
+    for name in medians.keys() - {"bare", "ours"}:
+        theirs = medians[name]["rows_per_second"]
+        ratios[f"x {name} in calls/s"] = ours["calls_per_second"] / theirs
+        ratios[f"x {name} in rows/s (two calls a row against one)"] = ours["rows_per_second"] / theirs
+    return {name: round(ratio, 2) for name, ratio in ratios.items()}
 
 
 def main() -> None:

@@ -146,7 +146,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(tmp_path: Path)
     for attempt in range(6):
         process = start_driver(tmp_path, tmp_path / "killed", painter)
         try:
-            process.communicate(timeout=duration * chance.uniform(0.35, 0.75))
+            process.communicate(timeout=duration * chance.uniform(0.3, 0.55))
         except subprocess.TimeoutExpired:
             # Half of the kills hit the parent alone: its workers have to notice.
             if attempt % 2:
