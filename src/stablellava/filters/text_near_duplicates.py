@@ -172,7 +172,7 @@ class _Known:
 def _rule_out(proposed: Proposed, own: Sketches, other: Sketches, threshold: float) -> NDArray[np.uint64]:
     """Return the pairs that may overlap, each as one number: row, then place."""
     rows, places = proposed
-    may = may_overlap(own.bits[rows], own.num_shingles[rows], other.bits[places], other.num_shingles[places], threshold)
+    may = may_overlap(own, rows, other, places, threshold)
     return (rows[may].astype(np.uint64) << np.uint64(32)) | places[may].astype(np.uint64)
 
 

@@ -93,17 +93,21 @@ def sketch_texts(texts: Sequence[Sequence[str]], banding: Banding) -> Sketches:
 
 
 def may_overlap(
-    bits: NDArray[np.uint64],
-    num_shingles: NDArray[np.int64],
-    other_bits: NDArray[np.uint64],
-    other_num_shingles: NDArray[np.int64],
-    threshold: float,
+    own: Sketches, rows: NDArray[np.int64], other: Sketches, places: NDArray[np.int64], threshold: float
 ) -> NDArray[np.bool_]:
-    """Return for pairs of texts whether they can overlap (Jaccard) by the threshold; False is certain."""
+    """Return for pairs (row of own, place of other) whether they can overlap by the threshold; False is certain."""
     # An overlap of t leaves room for (1 - t) / (1 + t) of both sizes in shingles that only one of them has.
-    allowed = (num_shingles + other_num_shingles) * ((1 - threshold) / (1 + threshold)) + _SLACK
-    num_differing: NDArray[np.int64] = np.bitwise_count(bits ^ other_bits).sum(axis=1, dtype=np.int64)
-    return num_differing <= allowed
+    num_shingles = own.num_shingles[rows] + other.num_shingles[places]
+    allowed = num_shingles * ((1 - threshold) / (1 + threshold)) + _SLACK
+    may: NDArray[np.bool_] = np.ones(len(rows), dtype=np.bool_)
+    left = np.arange(len(rows))
+    num_differing = np.zeros(len(rows), dtype=np.int64)
+    for word in range(_NUM_WORDS_OF_BITS):  # most pairs are ruled out by the first ones
+        num_differing += np.bitwise_count(own.bits[rows[left], word] ^ other.bits[places[left], word])
+        stands = num_differing <= allowed[left]
+        may[left[~stands]] = False
+        left, num_differing = left[stands], num_differing[stands]
+    return may
 
 
 def _hash_words(texts: Sequence[Sequence[str]]) -> NDArray[np.uint64]:

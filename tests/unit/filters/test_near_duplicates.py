@@ -77,7 +77,7 @@ def test_a_pair_that_overlaps_enough_is_never_ruled_out() -> None:
     sketches = sketch_texts(texts, BANDING)
     shingles = [shingle(" ".join(words)) for words in texts]
     for row, own in enumerate(shingles):
-        may = may_overlap(sketches.bits[[row]], sketches.num_shingles[[row]], sketches.bits, sketches.num_shingles, 0.6)
+        may = may_overlap(sketches, np.full(len(texts), row), sketches, np.arange(len(texts)), 0.6)
         overlaps = [measure_overlap(own, other) for other in shingles]
         assert all(may[other] for other, overlap in enumerate(overlaps) if overlap >= 0.6)
         assert not may.all()
