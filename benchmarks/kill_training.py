@@ -55,13 +55,15 @@ def count_steps(run: Path, stage: str) -> int:
 
 
 def kill_after(command: list[str], run: Path, stage: str, step: int, delay_seconds: float) -> int:
-    """Let the stage reach a step, wait, kill it; return how many steps its log then held."""
+    """Let the stage reach a step, wait, at most for the next, and kill it; return how many steps its log holds."""
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while count_steps(run, stage) < step:
         if process.poll() is not None:
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode} before step {step}")
         time.sleep(0.02)
-    time.sleep(delay_seconds)
+    deadline = time.monotonic() + delay_seconds
+    while time.monotonic() < deadline and count_steps(run, stage) <= step:
+        time.sleep(0.02)
     if process.poll() is not None:
         raise SystemExit(f"{stage} ended before it was killed after step {step}")
     os.killpg(process.pid, signal.SIGKILL)
@@ -70,7 +72,7 @@ def kill_after(command: list[str], run: Path, stage: str, step: int, delay_secon
 
 
 def draw_steps(draws: random.Random, num_steps: int, num_kills: int) -> list[int]:
-    """Return steps to kill after, in order, two apart so that every life takes one; the last ones are left."""
+    """Return steps to kill after, in order, two apart so that every life takes one; the last one is not among them."""
     room = num_steps - 1 - num_kills
     if room < num_kills:
         raise SystemExit(f"{num_kills} kills need {2 * num_kills + 1} steps, and a stage has {num_steps}")
