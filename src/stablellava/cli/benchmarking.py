@@ -35,6 +35,7 @@ class TaskRequest:
     chat_options: Sequence[str] = ()
     judge: str | None = None
     judge_options: Sequence[str] = ()
+    judge_prompts: Path | None = None
     judge_runs: int = 1
     answers: Path | None = None
     answers_format: str = "llava"

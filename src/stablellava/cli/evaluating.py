@@ -34,6 +34,7 @@ def evaluate(
     chat_option: opts.ChatOptions = None,
     judge: opts.JudgeOption = None,
     judge_option: opts.JudgeOptions = None,
+    judge_prompts: opts.JudgePromptsOption = None,
     judge_runs: opts.JudgeRunsOption = 1,
     max_calls: opts.MaxCallsOption = None,
     max_cost: opts.MaxCostOption = None,
@@ -72,8 +73,8 @@ def evaluate(
     request = TaskRequest(
         task=task, data=data, hub=hub, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
         model_options=model_option or (), chat=chat, chat_options=chat_option or (), judge=judge,
-        judge_options=judge_option or (), judge_runs=judge_runs, answers=answers, answers_format=answers_format,
-        out=out, max_calls=max_calls, max_cost=max_cost, overrides=overrides or (),
+        judge_prompts=judge_prompts, judge_options=judge_option or (), judge_runs=judge_runs, answers=answers,
+        answers_format=answers_format, out=out, max_calls=max_calls, max_cost=max_cost, overrides=overrides or (),
     )  # fmt: skip
     _show_task(run_request(request), submission, as_json)
 

@@ -60,12 +60,16 @@ def open_judge(request: "TaskRequest") -> "Iterator[Judge]":
     from stablellava.backends.remembering import RememberingChat
     from stablellava.backends.response_cache import ResponseCache
     from stablellava.evaluation.judging.chat_judge import ChatJudge
+    from stablellava.evaluation.judging.wording import own_wording, read_wording
     from stablellava.synthesis.chat_drafting.room import answers_path
 
+    wording = read_wording(request.judge_prompts) if request.judge_prompts else own_wording()
     options = read_options(request.judge_options, "--judge-option")
     chat = _build_chat(str(request.judge), options, load_task_settings(request))
     cache = ResponseCache(answers_path())
-    judge = ChatJudge(RememberingChat(chat, cache), name=str(options.get("model", "")))
+    # Published figures stand beside those of the same judge in the same words only, and go by this name.
+    name = ", ".join(filter(None, (str(options.get("model", "")) or chat.name, wording.describe(request.task))))
+    judge = ChatJudge(RememberingChat(chat, cache), name=name, wording=wording)
     try:
         yield judge
     finally:

@@ -64,6 +64,12 @@ JudgeOptions = Annotated[
     list[str] | None,
     typer.Option("--judge-option", help="Option of the judge's backend; repeat for several.", metavar="KEY=VALUE"),
 ]
+JudgePromptsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--judge-prompts", help="Words for the judge (YAML, name: prompt), as the benchmark's own.", metavar="FILE"
+    ),
+]
 JudgeRunsOption = Annotated[int, typer.Option("--judge-runs", min=1, help="How often each answer is judged.")]
 MaxCallsOption = Annotated[
     int | None, typer.Option("--max-calls", min=0, help="Stop before the endpoint or the judge is called more often.")

@@ -124,7 +124,7 @@ def test_an_endpoint_is_asked_and_a_judge_grades(invoke: Invoke, tmp_path: Path)
                     "--out", "out", "--judge-runs", "2", "--json")  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found["judge"] == "fake-chat"
+    assert found["judge"] == "fake-chat, in our words"
     assert found["reports"][0]["num_items"] == 2
 
 

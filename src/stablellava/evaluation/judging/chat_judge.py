@@ -11,7 +11,8 @@ from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.score import Judgement
 from stablellava.evaluation.benchmarks.base import JudgeRequest
-from stablellava.evaluation.judging.protocols import PROTOCOLS, JudgeProtocol, load_official_prompts
+from stablellava.evaluation.judging.protocols import PROTOCOLS, JudgeProtocol
+from stablellava.evaluation.judging.wording import Wording, own_wording
 
 _NUM_SHOWN = 60
 _SEED_LIMIT = 1 << 31
@@ -25,7 +26,9 @@ class ChatJudge:
     tool does it; what cannot be read in the end is told with the last reply, a call that failed without one.
     """
 
-    def __init__(self, chat: ChatModel, *, name: str = "", max_tokens: int | None = None) -> None:
+    def __init__(
+        self, chat: ChatModel, *, name: str = "", max_tokens: int | None = None, wording: Wording | None = None
+    ) -> None:
         """Take a chat model; ``name`` is what reports call it, by default the backend's name.
 
         ``max_tokens`` replaces the protocols' own, for judges that think aloud before they grade; replies are still
@@ -34,9 +37,11 @@ class ChatJudge:
         self.name = name or chat.name
         self._chat = chat
         self._max_tokens = max_tokens
+        self._wording = wording or own_wording()
         self._calls: ChatCalls[Judgement] = ChatCalls(chat)
+        prompts = dict(self._wording.prompts)
         self.fingerprint = hash_id(
-            "judge", chat.name, chat.revision, max_tokens, _describe_protocols(), dict(load_official_prompts())
+            "judge", chat.name, chat.revision, max_tokens, _describe_protocols(self._wording), prompts
         )
 
     def judge(self, requests: Sequence[JudgeRequest]) -> list[Judgement]:
@@ -76,7 +81,7 @@ class ChatJudge:
         return judgement.model_copy(update={"why": why})
 
     def _request(self, request: JudgeRequest, protocol: JudgeProtocol, attempt: int) -> ChatRequest:
-        *before, last = protocol.phrase(request)
+        *before, last = protocol.phrase(request, self._wording)
         asked = ChatMessage(role=last.role, text=last.text + (protocol.retry_suffix if attempt else ""))
         return ChatRequest(
             request_id=f"{request.request_id} run {request.run}",
@@ -118,12 +123,12 @@ def _content_key(request: JudgeRequest) -> str:
     return hash_id({**replace(request, request_id="").__dict__, "options": dict(request.options)})
 
 
-def _describe_protocols() -> list[object]:
+def _describe_protocols(wording: Wording) -> list[object]:
     """Return all that a judgement depends on besides the model: words, limits and retries."""
     return [
         [
             kind,
-            [message.text for message in PROTOCOLS[kind].phrase(request)],
+            [message.text for message in PROTOCOLS[kind].phrase(request, wording)],
             PROTOCOLS[kind].max_tokens,
             PROTOCOLS[kind].temperatures,
             PROTOCOLS[kind].retry_suffix,

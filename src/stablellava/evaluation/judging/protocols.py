@@ -1,8 +1,7 @@
-"""How each kind of judging is phrased, called and read: in the words of the benchmarks' own tools.
+"""How each kind of judging is built up, called and read, after the benchmarks' own tools; words are a ``Wording``'s.
 
 MM-Vet: github.com/yuweihao/MM-Vet mm-vet_evaluator.py. LLaVA-Bench: github.com/haotian-liu/LLaVA
-eval_gpt_review_bench.py. MMBench: github.com/open-compass/VLMEvalKit multiple_choice.py. The words are in
-official_prompts.yaml; those for capabilities are ours.
+eval_gpt_review_bench.py. MMBench: github.com/open-compass/VLMEvalKit multiple_choice.py.
 
 Departs: where the official tools score a reply that cannot be read (0 in MM-Vet, -1 twice in LLaVA-Bench) or draw a
 letter (MMBench), there is no score; such a reply is asked for again in LLaVA-Bench too, and hotter in MMBench.
@@ -10,15 +9,12 @@ letter (MMBench), there is no score; such a reply is asked for again in LLaVA-Be
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
-
-import yaml
 
 from stablellava.core.chat import ChatMessage
 from stablellava.evaluation.benchmarks.base import CHINESE, JudgeKind, JudgeRequest, format_options
 from stablellava.evaluation.benchmarks.capability_suites import parse_grade
+from stablellava.evaluation.judging.wording import Wording
 from stablellava.evaluation.official import llavabench, mmvet
 from stablellava.evaluation.official.mmbench import can_infer
 
@@ -29,7 +25,7 @@ Messages = tuple[ChatMessage, ...]
 class JudgeProtocol:
     """One kind of judging."""
 
-    phrase: Callable[[JudgeRequest], Messages]
+    phrase: Callable[[JudgeRequest, Wording], Messages]
     is_readable: Callable[[str, JudgeRequest], bool]
     """Whether a reply holds what is looked for, by the rule that scores it."""
     max_tokens: int
@@ -39,23 +35,16 @@ class JudgeProtocol:
     """What every try after the first has at its end."""
 
 
-@cache
-def load_official_prompts() -> Mapping[str, str]:
-    """Return the benchmarks' own prompts by name."""
-    text = files("stablellava.evaluation.judging").joinpath("official_prompts.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(yaml.safe_load(text))
-
-
-def _phrase_mmvet(request: JudgeRequest) -> Messages:
+def _phrase_mmvet(request: JudgeRequest, wording: Wording) -> Messages:
     query = mmvet.format_query(request.question, request.reference, request.prediction)
-    return (ChatMessage(role="user", text=load_official_prompts()["mmvet"] + query),)
+    return (ChatMessage(role="user", text=wording.prompts["mmvet"] + query),)
 
 
 _REVIEWER = "You are a helpful and precise assistant for checking the quality of the answer."
 
 
-def _phrase_llavabench(request: JudgeRequest) -> Messages:
-    rule = load_official_prompts()["llavabench"]
+def _phrase_llavabench(request: JudgeRequest, wording: Wording) -> Messages:
+    rule = wording.prompts["llavabench"]
     first, second = request.reference, request.prediction
     if request.is_swapped:
         first, second = second, first
@@ -68,9 +57,9 @@ def _phrase_llavabench(request: JudgeRequest) -> Messages:
     return ChatMessage(role="system", text=_REVIEWER), ChatMessage(role="user", text=text)
 
 
-def _phrase_mmbench(request: JudgeRequest) -> Messages:
-    name = "mmbench_cn" if CHINESE.search(request.question) else "mmbench"
-    text = load_official_prompts()[name].format(
+def _phrase_mmbench(request: JudgeRequest, wording: Wording) -> Messages:
+    is_chinese = "mmbench_cn" in wording.prompts and CHINESE.search(request.question)
+    text = wording.prompts["mmbench_cn" if is_chinese else "mmbench"].format(
         question=request.question,
         options=f"There are several options: \n{format_options(request.options)}\n",
         prediction=request.prediction,
@@ -92,7 +81,7 @@ denies what is right. Words may differ as long as the meaning is the same.
 Begin your reply with the grade, a single number from 0 to 5."""
 
 
-def _phrase_capability(request: JudgeRequest) -> Messages:
+def _phrase_capability(request: JudgeRequest, _: Wording) -> Messages:
     text = _GRADING.format(
         question=request.question, reference=request.reference, prediction=request.prediction or "(nothing)"
     )

@@ -8,10 +8,8 @@ from stablellava.core.chat import ChatFailure, ChatRequest
 from stablellava.core.errors import BackendFailed
 from stablellava.evaluation.benchmarks.base import Judge, JudgeKind, JudgeRequest
 from stablellava.evaluation.judging.chat_judge import ChatJudge, check_judge
-from stablellava.evaluation.judging.protocols import load_official_prompts
 from stablellava.evaluation.official.mmvet import RETRY_SUFFIX
 
-ASKED = {"question": "", "options": "", "prediction": ""}
 Script = Callable[[ChatRequest], str | ChatFailure]
 Opener = Callable[[Script], tuple[ChatJudge, list[ChatRequest]]]
 
@@ -104,29 +102,7 @@ def test_mmbench_extraction_lists_the_options_and_takes_three_tries(judge_with: 
     options = {"A": "a car", "B": "a hat"}
     assert judge.judge([ask_for("mmbench", options=options)])[0].text == "B"
     assert len(seen) == 3
-    assert (
-        seen[0]
-        .messages[0]
-        .text.endswith(
-            "Example 3: \nQuestion: What is red??\nOptions: There are several options: \nA. a car\nB. a hat\n\n"
-            "Answer: The car.\nYour output: "
-        )
-    )
-
-
-def test_a_chinese_question_is_matched_in_chinese(judge_with: Opener) -> None:
-    judge, seen = judge_with(lambda request: "B")
-    judge.judge([ask_for("mmbench", question="\u8fd9\u662f\u4ec0\u4e48", options={"A": "a", "B": "b"})])
-    assert "Example" not in seen[0].messages[0].text
-    assert "\n\u7b54\u6848: The car.\n" in seen[0].messages[0].text
-
-
-def test_official_words_are_as_long_as_the_tools_send_them() -> None:
-    prompts = load_official_prompts()
-    assert {name: len(text.format(**ASKED)) for name, text in prompts.items()} == {
-        "mmvet": 2291, "llavabench": 872, "mmbench": 758, "mmbench_cn": 292,
-    }  # fmt: skip
-    assert prompts["mmvet"].endswith(" | 1.0\n\n")
+    assert "Options: There are several options: \nA. a car\nB. a hat\n\nAnswer: The car.\n" in seen[0].messages[0].text
 
 
 def test_runs_differ_in_their_seed_and_equal_requests_are_judged_once(judge_with: Opener) -> None:
