@@ -73,10 +73,11 @@ def main() -> None:
     speed = SpeedSettings.model_validate(spec["speed"])
     training = TrainingSettings(speed=speed)
     ready = prepare(spec, settings, out_path.parent / "features")
-    started = time.perf_counter()
+    started, started_processor = time.perf_counter(), time.process_time()
     if speed.cached_features:
         ready.cache.compute(images_of(ready.encoded, ready.plan.drawn()))
     features_seconds = time.perf_counter() - started
+    features_processor_seconds = time.process_time() - started_processor
     attention = choose_attention(speed, training.precision)
     loss_model = AnswerLoss(ready.vlm.model, answers_only=speed.answers_only)
     collator = build_collator(ready, speed, attention)
@@ -106,6 +107,7 @@ def main() -> None:
         "losses": [row.loss for row in rows],
         **clock.seconds(),
         "features_seconds": features_seconds,
+        "features_processor_seconds": features_processor_seconds,
         "tokens": sum(row.tokens for row in rows),
         "supervised_tokens": sum(row.supervised_tokens for row in rows),
     }

@@ -3,7 +3,7 @@
 python benchmarks/speed_peers.py SPEC OUT
 
 SPEC is a JSON file: subject, system (hf, trl, trl_default), stage, steps, batch_size, learning_rate, warmup_steps,
-threads, precision. OUT gets losses, seconds per step and the trained weights' file.
+threads, precision, accumulation. OUT gets losses, seconds per step and the trained weights' file.
 
 - hf: transformers' Trainer with TRL's collator, assistant-only.
 - trl: SFTTrainer, assistant-only, float32, nothing recomputed: our settings.
@@ -93,7 +93,8 @@ def build_trainer(spec, model, processor, rows, out_dir):
     common = {
         **COMMON,
         "output_dir": out_dir,
-        "per_device_train_batch_size": spec["batch_size"],
+        "per_device_train_batch_size": spec["batch_size"] // spec["accumulation"],
+        "gradient_accumulation_steps": spec["accumulation"],
         "learning_rate": spec["learning_rate"],
         "warmup_steps": spec["warmup_steps"],
     }

@@ -3,8 +3,8 @@
 python -m benchmarks.training_exactness --peer-python PEER/bin/python
 
 Both train the same steps in float32 and in float64. In float64 what remains is a difference of the mathematics: there
-is none. The distance from the float64 weights is what each one's rounding costs; the peer with another number of
-threads says how far it is from itself. Without a warm-up Adam's first step is each gradient over its own size, so
+is none. The distance from the float64 weights is what each one's rounding costs; the peer with its batches cut in two
+says how far it is from itself. Without a warm-up Adam's first step is each gradient over its own size, so
 that rounding decides where a gradient is nearly nothing: measured with --warmup 0.
 """
 
@@ -21,14 +21,14 @@ from benchmarks.training_speed import BATCH_SIZE, describe_task, largest_differe
 RUNS: dict[str, dict[str, Any]] = {
     "ours": {"system": "ours", "speed": {}},
     "peer": {"system": "hf"},
-    "peer, 2 threads": {"system": "hf", "threads": 2},
+    "peer, halves": {"system": "hf", "accumulation": 2},
     "ours, float64": {"system": "ours", "speed": {}, "precision": "float64"},
     "peer, float64": {"system": "hf", "precision": "float64"},
 }
 PAIRS = {
     "ours and the peer, float64": ("ours, float64", "peer, float64"),
     "ours and the peer, float32": ("ours", "peer"),
-    "the peer and itself with 2 threads, float32": ("peer", "peer, 2 threads"),
+    "the peer and itself with batches cut in two, float32": ("peer", "peer, halves"),
     "ours in float32 and float64": ("ours", "ours, float64"),
     "the peer in float32 and float64": ("peer", "peer, float64"),
 }

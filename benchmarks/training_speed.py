@@ -78,6 +78,7 @@ def describe_task(subject: Path, stage: str, steps: int, threads: int) -> dict[s
         "warmup_steps": math.ceil(WARMUP_SHARE * steps),
         "threads": threads,
         "precision": "float32",
+        "accumulation": 1,
         "grouped": False,
     }
 
@@ -89,11 +90,14 @@ def summarize(runs: list[dict[str, Any]], num_steps: int) -> dict[str, Any]:
     shares = [(num_steps - 1) / len(one["seconds"]) for one in runs]
     walls = [sum(one["seconds"][1:num_steps]) for one in runs]
     cold = [wall + one["features_seconds"] * part for wall, one, part in zip(walls, runs, shares, strict=True)]
-    processor = [sum(one["processor_seconds"][1:num_steps]) for one in runs]
+    processor = [
+        sum(one["processor_seconds"][1:num_steps]) + one.get("features_processor_seconds", 0.0) * part
+        for one, part in zip(runs, shares, strict=True)
+    ]
     return {
         "samples_per_second_warm": round(num_samples / statistics.median(walls), 3),
         "samples_per_second_cold": round(num_samples / statistics.median(cold), 3),
-        "samples_per_processor_second": round(num_samples / statistics.median(processor), 3),
+        "samples_per_processor_second_cold": round(num_samples / statistics.median(processor), 3),
         "rounds": [round(num_samples / wall, 3) for wall in walls],
         "steps": num_steps,
         "first_loss": round(runs[0]["losses"][0], 6),
@@ -138,8 +142,8 @@ def describe(
         for kind in ("warm", "cold"):
             rate = f"samples_per_second_{kind}"
             row[f"times_hf_{kind}"] = round(row[rate] / baseline[rate], 2)
-        key = "samples_per_processor_second"
-        row["times_hf_by_processor"] = round(row[key] / baseline[key], 2)
+        key = "samples_per_processor_second_cold"
+        row["times_hf_by_processor_cold"] = round(row[key] / baseline[key], 2)
     is_comparable = name not in ("ours", "trl_default") and not specs[name].get("grouped")
     if is_comparable and num_steps == len(runs["ours"][0]["seconds"]):
         ours, other = runs["ours"][0]["weights"], runs[name][0]["weights"]
