@@ -10,6 +10,7 @@ import os
 import pickle
 import queue
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -259,6 +260,8 @@ def _serve(
 ) -> None:
     """Answer items until the pipe closes."""
     os.environ[WORKER_RANK_VARIABLE] = str(rank)
+    # What is half written is taken away on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         task: Callable[[Any], Any] | None = None

@@ -103,11 +103,11 @@ class RoundLoop:
             lambda settled: plan.plan(planners[capability_of(settled.shard_id)], settled.round_index + 1),
         )
         stopped = ""
-        try:
-            with self._executor() as executor:
+        with self._executor() as executor:
+            try:
                 self._run_shards(executor, schedule)
-        except LimitReached as exc:
-            stopped = str(exc)
+            except LimitReached as exc:
+                stopped = str(exc)
         collapsed = {name: self._evolution.why_stopped(name) for name in planners} if self._evolution else {}
         targeted = [planner for planner in planners.values() if isinstance(planner, TargetedPlanner)]
         shortfalls = tuple(cell for planner in targeted for cell in planner.explain_shortfalls())
