@@ -112,8 +112,6 @@ def main() -> None:
         measured = measure(load_suite(arguments.suite), arguments.num_samples, arguments.num_planted, Path(folder))
     result = {
         **describe_run(),
-        "command": f"python -m benchmarks.decontamination --suite {arguments.suite.name} "
-        f"--num-samples {arguments.num_samples} --num-planted {arguments.num_planted}",
         **measured,
     }
     print(json.dumps(result, indent=1))

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recording import describe_run, keep_result
+from benchmarks.recording import describe_run, keep_result, version_of
 
 THRESHOLD = 0.8
 NUM_PERMUTATIONS = 128
@@ -159,14 +159,6 @@ def _first_equal_pairs(firsts: dict[str, list[int]]) -> list[bool]:
     return repeats
 
 
-def _name_command(arguments: argparse.Namespace) -> str:
-    """Return the command without what only this machine has."""
-    words = ["python -m benchmarks.deduplication", f"--num-texts {arguments.num_texts}"]
-    words += ["--peer-python PYTHON"] if arguments.peer_python else []
-    words += ["--rows", *(path.name for path in arguments.rows)] if arguments.rows else []
-    return " ".join(words)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-texts", type=int, default=1_000_000)
@@ -177,9 +169,10 @@ def main() -> None:
     if arguments.only:
         print(json.dumps(measure(arguments.only, arguments.num_texts)))
         return
-    result: dict[str, Any] = {**describe_run(), "command": _name_command(arguments), "num_texts": arguments.num_texts}
+    result: dict[str, Any] = {**describe_run(), "num_texts": arguments.num_texts}
     result["ours"] = measure_apart(sys.executable, "ours", arguments.num_texts)
     if arguments.peer_python:
+        result["peer"] = f"datasketch {version_of(arguments.peer_python, 'datasketch')}"
         result["datasketch"] = measure_apart(arguments.peer_python, "datasketch", arguments.num_texts)
         for kind in ("seconds", "cpu_seconds"):
             result[f"times_faster_{kind}"] = round(result["datasketch"][kind] / result["ours"][kind], 1)

@@ -1,14 +1,14 @@
 """Drafts per second over the wire, beside bare calls to the same server and beside other tools.
 
 python -m benchmarks.drafting --server mock_openai.py
-python -m benchmarks.drafting --server mock_openai.py --peer curator=/envs/curator/bin/python,peer_curator.py
+python -m benchmarks.drafting --server mock_openai.py --peer bespokelabs-curator=CURATOR/bin/python,peer_curator.py
 
 ``--server`` is the path of a script that serves chat completions: it is started with ``--port`` and ``--latency``.
 A sample of ours takes two calls (prompt, dialogue); answers are checked against their schema, cached, and committed
-as samples. ``bare`` posts as many small calls with aiohttp and reads nothing. A peer's script is started as
-``PYTHON SCRIPT ROWS IN_FLIGHT`` against port 8901 and prints a line with "... N rows/s ..."; it makes one call a row.
-A row of ours is a prompt and the dialogue that echoes it, so it cannot be had with one call; both ratios are printed.
-One after the other, --repeats times; compare ratios, not absolute figures.
+as samples. ``bare`` posts as many small calls with aiohttp and reads nothing. A peer is named by its package; its
+script is started as ``PYTHON SCRIPT ROWS IN_FLIGHT`` against port 8901 and prints a line with "... N rows/s ..."; it
+makes one call a row. A row of ours is a prompt and the dialogue that echoes it, so it cannot be had with one call; both
+ratios are printed. One after the other, --repeats times; compare ratios, not absolute figures.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any
 
 import aiohttp
-from benchmarks.recording import COMMAND, describe_run, keep_result
+from benchmarks.recording import COMMAND, describe_run, keep_result, version_of
 
 PORT = 8901
 CALLS_PER_SAMPLE = 2
@@ -184,7 +184,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON,SCRIPT")
     options = parser.parse_args()
-    result = {**describe_run(), "rows": options.rows, "latency_seconds": options.latency, "median": measure(options)}
+    named = [peer.partition(",")[0].partition("=") for peer in options.peer]
+    result = {
+        **describe_run(),
+        "peers": {package: version_of(python, package) for package, _, python in named},
+        "rows": options.rows,
+        "latency_seconds": options.latency,
+        "median": measure(options),
+    }
     print(keep_result("drafting", result))
 
 

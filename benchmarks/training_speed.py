@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.recording import describe_run, keep_result
+from benchmarks.recording import describe_run, keep_result, version_of
 from benchmarks.speed_subject import write_subject
 from safetensors.torch import load_file
 
@@ -167,6 +167,8 @@ def main() -> None:
     options = parser.parse_args()
     result: dict[str, Any] = {**describe_run(), "steps": options.steps, "threads": options.threads, "stages": {}}
     result["versions"] = {"torch": torch.__version__}
+    if options.peer_python:
+        result["versions"] |= {name: version_of(options.peer_python, name) for name in ("transformers", "trl")}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         write_subject(scratch / "subject", options.steps * BATCH_SIZE)
