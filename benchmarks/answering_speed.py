@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from benchmarks.recording import describe_run, keep_result
+from benchmarks.recording import describe_run, keep_result, version_of
 
 from stablellava.core.score import EvalItem
 from stablellava.evaluation.suites import load_suite
@@ -103,7 +103,8 @@ def main() -> int:
     parser.add_argument("--lmms-python", type=Path)
     parser.add_argument("--keep", action="store_true", help="Write the figures to results/.")
     options = parser.parse_args()
-    peer_name = "lmms-eval" if options.lmms_python else "transformers, one by one"
+    lmms = options.lmms_python
+    peer_name = f"lmms-eval {version_of(str(lmms), 'lmms-eval')}" if lmms else "transformers, one by one"
     result: dict[str, Any] = {**describe_run(), "peer": peer_name, "threads": options.threads, "measures": {}}
     num_different = 0
     for per_image in options.per_image:
