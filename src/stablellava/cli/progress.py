@@ -38,13 +38,11 @@ class PhaseProgress:
 
     def show_synthesis(self, state: "SynthesisProgress") -> None:
         """Show samples kept of those wanted."""
-        note = f"{state.num_accepted:,} kept, {state.num_rejected:,} dropped"
-        self._show(self._name, state.num_accepted, state.num_wanted, note)
+        self._show_outcomes(state, state.num_accepted)
 
     def show_import(self, state: "SynthesisProgress") -> None:
         """Show rows looked at, whatever became of them."""
-        note = f"{state.num_accepted:,} kept, {state.num_rejected:,} dropped"
-        self._show(self._name, state.num_accepted + state.num_rejected, state.num_wanted, note)
+        self._show_outcomes(state, state.num_accepted + state.num_rejected)
 
     def show_training(self, part: str, done: int, total: int, note: str) -> None:
         """Show steps, or pictures whose features are computed."""
@@ -57,6 +55,12 @@ class PhaseProgress:
     def show_export(self, done: int, total: int, num_bytes: int) -> None:
         """Show samples written."""
         self._show(self._name, done, total, f"{num_bytes / 1e6:,.0f} MB written")
+
+    def _show_outcomes(self, state: "SynthesisProgress", done: int) -> None:
+        if state.is_found:
+            self._part = ""  # what an earlier start made says nothing about the rate
+        note = f"{state.num_accepted:,} kept, {state.num_rejected:,} dropped"
+        self._show(self._name, done, state.num_wanted, note)
 
     def _show(self, name: str, done: int, total: int, note: str) -> None:
         if name != self._part:  # steps do not take as long as what came before them

@@ -12,6 +12,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ BATCH_SIZE = 8
 SHARD_SIZE = 256
 SHARD_BYTES = 1 << 28
 """Shards of wide features hold fewer pictures: one is in memory while it is made."""
+_NUM_AHEAD = 2
+"""Batches decoded by a thread before the tower asks for them."""
 
 Progress = Callable[[int, int], None]
 
@@ -151,11 +154,10 @@ class FeatureCache:
         self, paths: list[ImageRef], num_workers: int, device: torch.device | None
     ) -> Iterator[NDArray[np.float32]]:
         batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
-        pixels = PixelBatches(batches, self.image_processor)
         tower = self.llava.model.vision_tower
         if device is not None and paths:
             tower.to(device)
-        for pixels_NCHW in DataLoader(pixels, batch_size=None, num_workers=min(num_workers, len(batches))):
+        for pixels_NCHW in _read_ahead(PixelBatches(batches, self.image_processor), num_workers):
             if isinstance(pixels_NCHW, RecordError):
                 raise pixels_NCHW
             # Kernels differ with the batch size in their last bits; one size, one result per picture.
@@ -207,6 +209,20 @@ class FeatureCache:
         if image not in self._digest_of:
             self._digest_of[image] = hashlib.sha256(read_encoded(image)).hexdigest()
         return self._digest_of[image]
+
+
+def _read_ahead(pixels: PixelBatches, num_workers: int) -> "Iterator[torch.Tensor | RecordError]":
+    """Yield the batches in order, the next one being decoded while the tower looks at this one."""
+    if num_workers:
+        yield from DataLoader(pixels, batch_size=None, num_workers=min(num_workers, len(pixels)))
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="pixels") as reader:
+        coming = [reader.submit(pixels.__getitem__, index) for index in range(min(_NUM_AHEAD, len(pixels)))]
+        for index in range(len(pixels)):
+            batch = coming.pop(0).result()
+            if index + _NUM_AHEAD < len(pixels):
+                coming.append(reader.submit(pixels.__getitem__, index + _NUM_AHEAD))
+            yield batch
 
 
 def read_pixels(images: Sequence[ImageRef], image_processor: BaseImageProcessor) -> torch.Tensor:

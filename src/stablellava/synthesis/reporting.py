@@ -23,10 +23,8 @@ class SynthesisProgress:
     num_wanted: int
     num_rejected: int
     seconds: float
-
-    @property
-    def samples_per_second(self) -> float:
-        return self.num_accepted / self.seconds if self.seconds else 0.0
+    is_found: bool = False
+    """The shard was made by an earlier start."""
 
 
 ProgressCallback = Callable[[SynthesisProgress], None]

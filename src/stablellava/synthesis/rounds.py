@@ -140,7 +140,7 @@ class RoundLoop:
                     self._take(shard, result.outcomes, None)
                     self._num_painted += result.num_painted
                     self._seconds.update(result.seconds)
-                self._tell(shard)
+                self._tell(shard, is_found=found is not None)
 
     def _find_whole(self, shard_id: str) -> tuple[ShardManifest, ShardSummary | None] | None:
         """Return marker and summary of a shard that was committed earlier and whose pictures are all there.
@@ -219,7 +219,7 @@ class RoundLoop:
         self._standing.add_shard(marker, summary)
         return settled
 
-    def _tell(self, shard: PlannedShard) -> None:
+    def _tell(self, shard: PlannedShard, *, is_found: bool) -> None:
         if self._progress:
             standing, seconds = self._standing, time.perf_counter() - self._started
             self._progress(
@@ -230,6 +230,7 @@ class RoundLoop:
                     self._num_wanted,
                     standing.num_rejected,
                     seconds,
+                    is_found,
                 )
             )
 

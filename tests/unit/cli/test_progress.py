@@ -14,3 +14,18 @@ def test_without_a_terminal_the_end_of_a_phase_is_one_line(capsys: pytest.Captur
     assert printed.err.count("\n") == 1
     assert printed.err.startswith("paint: 100/100, ")
     assert printed.err.endswith("/s, 100 kept, 7 dropped\n")
+
+
+def test_what_an_earlier_start_made_does_not_count_as_speed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("stablellava.cli.progress.time.monotonic", lambda: now[0])
+    with show_progress("paint") as progress:
+        for done in (30, 60, 90):
+            now[0] += 0.001
+            progress.show_synthesis(SynthesisProgress(0, "animal/r00-00000", done, 100, 0, 1.0, is_found=True))
+        now[0] += 5.0
+        progress.show_synthesis(SynthesisProgress(0, "animal/r00-00001", 100, 100, 0, 6.0))
+
+    assert capsys.readouterr().err == "paint: 100/100, 2.0/s, 100 kept, 0 dropped\n"

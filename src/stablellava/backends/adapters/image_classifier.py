@@ -4,7 +4,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from stablellava.core.errors import BackendFailed, BackendMissing, ConfigError
+from stablellava.backends.adapters.torch_placement import choose_placement
+from stablellava.core.errors import BackendFailed, BackendMissing
 from stablellava.core.ids import hash_id
 
 
@@ -39,17 +40,12 @@ class ImageClassifier:
             raise BackendMissing(
                 f"classifier image-classifier needs {exc.name!r}: pip install 'stablellava[train]'"
             ) from exc
-        dtypes = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-        if dtype != "auto" and dtype not in dtypes:
-            raise ConfigError(f"dtype={dtype!r}: use one of auto, {', '.join(dtypes)}")
         self._torch = torch
-        self._device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        if dtype == "auto":
-            dtype = "float16" if self._device.type == "cuda" else "float32"
+        self._device, dtype = choose_placement(torch, device, dtype)
         self._batch_size = batch_size
         try:
             loaded: Any = AutoModelForImageClassification.from_pretrained(
-                model, revision=revision, dtype=dtypes[dtype], use_safetensors=True
+                model, revision=revision, dtype=getattr(torch, dtype), use_safetensors=True
             )
             self._processor: Any = AutoImageProcessor.from_pretrained(model, revision=revision, backend="pil")
         except (OSError, ValueError) as exc:

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from stablellava.backends.adapters.torch_placement import choose_placement
 from stablellava.core.errors import BackendFailed, BackendMissing, ConfigError
 from stablellava.core.ids import hash_id
-
-_DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
 class ImageTextScorer:
@@ -43,12 +42,8 @@ class ImageTextScorer:
             from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
         except ImportError as exc:
             raise BackendMissing(f"scorer image-text needs {exc.name!r}: pip install 'stablellava[train]'") from exc
-        if dtype not in _DTYPES:
-            raise ConfigError(f"dtype={dtype!r}: use one of {', '.join(_DTYPES)}")
         self._torch = torch
-        self._device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        if dtype == "auto":
-            dtype = "float16" if self._device.type == "cuda" else "float32"
+        self._device, dtype = choose_placement(torch, device, dtype)
         self._batch_size = batch_size
         try:
             loaded: Any = AutoModel.from_pretrained(
