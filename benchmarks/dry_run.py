@@ -12,13 +12,11 @@ import argparse
 import json
 import os
 import re
-import signal
 import sqlite3
 import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from benchmarks.recording import COMMAND, describe_run, keep_result
 
@@ -66,7 +64,7 @@ def watch(
             seen.append((done, round(memory_mb(process, "VmRSS"), 1)))
             peak_mb = max(peak_mb, memory_mb(process, "VmHWM"))
         if done >= stop_at:
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
     return seen, round(peak_mb, 1)
 
