@@ -45,6 +45,16 @@ class TaskRequest:
     overrides: Sequence[str] = field(default_factory=tuple)
 
     @property
+    def options_of_tasks(self) -> dict[str, object]:
+        """What only a task takes, by the options' names."""
+        return {
+            "--variant": self.variant, "--images": self.images, "--limit": self.limit, "--hub": self.hub,
+            "--keep-going": self.keep_going, "--out": self.out, "--model-option": self.model_options,
+            "--chat": self.chat, "--judge": self.judge, "--judge-prompts": self.judge_prompts,
+            "--answers": self.answers, "--max-calls": self.max_calls, "--max-cost": self.max_cost,
+        }  # fmt: skip
+
+    @property
     def name(self) -> str:
         """What reports and files call what answered."""
         if self.model is not None:

@@ -56,11 +56,13 @@ def evaluate(
     """
     from stablellava.cli.benchmarking import TaskRequest, run_request
 
-    about_tasks = {
-        "--variant": variant, "--images": images, "--limit": limit, "--keep-going": keep_going, "--out": out,
-        "--model-option": model_option, "--chat": chat, "--judge": judge, "--answers": answers, "--hub": hub,
-        "--max-calls": max_calls, "--max-cost": max_cost,
-    }  # fmt: skip
+    request = TaskRequest(
+        task=task or "", data=data, hub=hub, variant=variant, images=images, limit=limit, keep_going=keep_going,
+        model=model, model_options=model_option or (), chat=chat, chat_options=chat_option or (), judge=judge,
+        judge_prompts=judge_prompts, judge_options=judge_option or (), judge_runs=judge_runs, answers=answers,
+        answers_format=answers_format, out=out, max_calls=max_calls, max_cost=max_cost, overrides=overrides or (),
+    )  # fmt: skip
+    about_tasks = request.options_of_tasks
     if rescore is not None:
         _refuse({"--task": task, "--model": model, **about_tasks}, "--rescore takes all but --submission from the log")
         _rescore(rescore, submission, as_json)
@@ -70,12 +72,6 @@ def evaluate(
         _refuse({**about_tasks, "--submission": submission}, needed)
         _evaluate_suite(model, suite, data, run, overrides, as_json)
         return
-    request = TaskRequest(
-        task=task, data=data, hub=hub, variant=variant, images=images, limit=limit, keep_going=keep_going, model=model,
-        model_options=model_option or (), chat=chat, chat_options=chat_option or (), judge=judge,
-        judge_prompts=judge_prompts, judge_options=judge_option or (), judge_runs=judge_runs, answers=answers,
-        answers_format=answers_format, out=out, max_calls=max_calls, max_cost=max_cost, overrides=overrides or (),
-    )  # fmt: skip
     _show_task(run_request(request), submission, as_json)
 
 
