@@ -12,7 +12,6 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,8 @@ from transformers import BaseImageProcessor, LlavaForConditionalGeneration
 
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
-from stablellava.model.vlm import select_patches
+from stablellava.model.core_streams import in_turn, on_every_core
+from stablellava.model.vlm import Look, reading_tower
 from stablellava.store.files import write_atomic
 from stablellava.store.image_refs import ImageRef, load_rgb, read_encoded
 
@@ -31,8 +31,6 @@ BATCH_SIZE = 8
 SHARD_SIZE = 256
 SHARD_BYTES = 1 << 28
 """Shards of wide features hold fewer pictures: one is in memory while it is made."""
-_NUM_AHEAD = 2
-"""Batches decoded by a thread before the tower asks for them."""
 
 Progress = Callable[[int, int], None]
 
@@ -154,18 +152,21 @@ class FeatureCache:
         self, paths: list[ImageRef], num_workers: int, device: torch.device | None
     ) -> Iterator[NDArray[np.float32]]:
         batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
+        pixels = PixelBatches(batches, self.image_processor)
+        places = range(len(pixels))
+        # No process is started for nothing.
+        loaded = DataLoader(pixels, batch_size=None, num_workers=min(num_workers, len(pixels))) if num_workers else None
         tower = self.llava.model.vision_tower
         if device is not None and paths:
             tower.to(device)
-        for pixels_NCHW in _read_ahead(PixelBatches(batches, self.image_processor), num_workers):
-            if isinstance(pixels_NCHW, RecordError):
-                raise pixels_NCHW
-            # Kernels differ with the batch size in their last bits; one size, one result per picture.
-            full_NCHW = pixels_NCHW.new_zeros(BATCH_SIZE, *pixels_NCHW.shape[1:])
-            full_NCHW[: len(pixels_NCHW)] = pixels_NCHW
-            with torch.inference_mode():
-                patches_NPD = select_patches(self.llava, full_NCHW.to(tower.device))
-            yield patches_NPD[: len(pixels_NCHW)].cpu().numpy()
+        with reading_tower(self.llava) as look:
+            if tower.device.type != "cpu":
+                decoded = loaded or in_turn(pixels.__getitem__, places, 1)
+                yield from (_look(look, batch, tower.device) for batch in decoded)
+            elif loaded is not None:
+                yield from on_every_core(lambda batch: _look(look, batch, tower.device), loaded)
+            else:
+                yield from on_every_core(lambda place: _look(look, pixels[place], tower.device), places)
 
     def _keep(self, digests: list[str], patches_NPD: NDArray[np.float32]) -> None:
         if self.folder is None:
@@ -211,18 +212,16 @@ class FeatureCache:
         return self._digest_of[image]
 
 
-def _read_ahead(pixels: PixelBatches, num_workers: int) -> "Iterator[torch.Tensor | RecordError]":
-    """Yield the batches in order, the next one being decoded while the tower looks at this one."""
-    if num_workers:
-        yield from DataLoader(pixels, batch_size=None, num_workers=min(num_workers, len(pixels)))
-        return
-    with ThreadPoolExecutor(1, thread_name_prefix="pixels") as reader:
-        coming = [reader.submit(pixels.__getitem__, index) for index in range(min(_NUM_AHEAD, len(pixels)))]
-        for index in range(len(pixels)):
-            batch = coming.pop(0).result()
-            if index + _NUM_AHEAD < len(pixels):
-                coming.append(reader.submit(pixels.__getitem__, index + _NUM_AHEAD))
-            yield batch
+def _look(look: Look, pixels_NCHW: "torch.Tensor | RecordError", device: torch.device) -> NDArray[np.float32]:
+    """Return a batch's patches [N, P, D]. Raises: the error that stands for pictures that could not be read."""
+    if isinstance(pixels_NCHW, RecordError):
+        raise pixels_NCHW
+    # Kernels differ with the batch size in their last bits; one size, one result per picture.
+    full_NCHW = pixels_NCHW.new_zeros(BATCH_SIZE, *pixels_NCHW.shape[1:])
+    full_NCHW[: len(pixels_NCHW)] = pixels_NCHW
+    with torch.inference_mode():
+        patches_NPD: NDArray[np.float32] = look(full_NCHW.to(device))[: len(pixels_NCHW)].cpu().numpy()
+    return patches_NPD
 
 
 def read_pixels(images: Sequence[ImageRef], image_processor: BaseImageProcessor) -> torch.Tensor:

@@ -4,7 +4,9 @@ Shape legend: N images, C channels, H height, W width, P tokens per image, D tow
 L text length, E width of the language model, S supervised tokens, V vocabulary.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from transformers import LlavaForConditionalGeneration
 from stablellava.model.answer_entropy import sum_entropy
 
 IGNORE = -100
+Look = Callable[[torch.Tensor], torch.Tensor]
+"""Pixels [N, C, H, W] -> patches [N, P, D]."""
 
 
 class AnswerLoss(nn.Module):
@@ -100,31 +104,52 @@ def select_patches(llava: LlavaForConditionalGeneration, pixel_values: torch.Ten
 
     Shapes: pixel_values [N, C, H, W] -> [N, P, D].
     """
-    tower, read = llava.model.vision_tower, llava.config.vision_feature_layer
+    with reading_tower(llava) as look:
+        return look(pixel_values)
+
+
+@contextmanager
+def reading_tower(llava: LlavaForConditionalGeneration) -> Iterator[Look]:
+    """Give ``select_patches`` for many calls, also from several threads at once."""
+    read, leaves_out_first = llava.config.vision_feature_layer, llava.config.vision_feature_select_strategy == "default"
     assert isinstance(read, int)
-    with torch.no_grad():
-        selected_NPD = _run_up_to(tower, read, pixel_values)
-    return selected_NPD[:, 1:] if llava.config.vision_feature_select_strategy == "default" else selected_NPD
+    with _cut_above(llava.model.vision_tower, read) as run:
+
+        def look(pixel_values: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                selected_NPD = run(pixel_values)
+            return selected_NPD[:, 1:] if leaves_out_first else selected_NPD
+
+        yield look
 
 
-def _run_up_to(tower: nn.Module, layer: int, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Return what comes out of a layer, without running those above it where they can be told."""
+@contextmanager
+def _cut_above(tower: nn.Module, layer: int) -> Iterator[Look]:
+    """Give what comes out of a layer, without running those above it where they can be told."""
     encoder: Any = getattr(tower, "encoder", None)
     layers = getattr(encoder, "layers", None)
     if not isinstance(layers, nn.ModuleList):
-        hidden_NPD: torch.Tensor = tower(pixel_values, output_hidden_states=True, return_dict=True).hidden_states[layer]
-        return hidden_NPD
+        yield lambda pixels: tower(pixels, output_hidden_states=True, return_dict=True).hidden_states[layer]
+        return
     # The library's own way of keeping hidden states puts hooks on the layers that are there, once and for all.
-    seen: list[torch.Tensor] = []
-    hook = encoder.register_forward_hook(lambda module, given, output: seen.append(output[0]))
+    seen = threading.local()
+
+    def keep(module: nn.Module, given: Any, output: Any) -> None:
+        seen.hidden_NPD = output[0]
+
+    def run(pixels: torch.Tensor) -> torch.Tensor:
+        tower(pixels, return_dict=True)
+        hidden_NPD: torch.Tensor = seen.hidden_NPD
+        return hidden_NPD
+
+    hook = encoder.register_forward_hook(keep)
     # Place 0 is what goes into the first layer.
     encoder.layers = layers[: layer if layer >= 0 else len(layers) + 1 + layer]
     try:
-        tower(pixel_values, return_dict=True)
+        yield run
     finally:
         encoder.layers = layers
         hook.remove()
-    return seen[0]
 
 
 def _packing(

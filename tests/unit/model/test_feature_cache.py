@@ -50,6 +50,19 @@ def test_a_picture_has_the_same_features_whatever_was_computed_with_it(vlm: Vlm,
     assert torch.equal(alone.gather([red]), together.gather([red]))
 
 
+def test_features_are_the_same_bits_on_any_number_of_threads(vlm: Vlm, tmp_path: Path) -> None:
+    images = [tiny_vlm.write_square(tmp_path, "red", seed) for seed in range(40)]
+    before = torch.get_num_threads()
+    found = []
+    for num_threads in (1, 4):
+        torch.set_num_threads(num_threads)
+        cache = FeatureCache(tmp_path / str(num_threads), vlm.model, vlm.processor.image_processor)
+        assert cache.compute(images) == 40
+        found.append(cache.gather(images))
+    torch.set_num_threads(before)
+    assert torch.equal(*found)
+
+
 def test_a_changed_picture_is_another_picture(vlm: Vlm, tmp_path: Path) -> None:
     image = tiny_vlm.write_square(tmp_path, "red")
     open_cache(vlm, tmp_path).compute([image])

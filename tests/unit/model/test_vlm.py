@@ -1,12 +1,14 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
+import tiny_towers
 import tiny_vlm
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.feature_cache import FeatureCache
-from stablellava.model.vlm import IGNORE, AnswerLoss
+from stablellava.model.vlm import IGNORE, AnswerLoss, reading_tower
 from stablellava.training.collating import CachedPatches, PaddingCollator
 from stablellava.training.data import TrainingExample
 from stablellava.training.labels import encode_example
@@ -85,3 +87,20 @@ def test_each_picture_lands_at_its_own_placeholders(vlm: Vlm, tmp_path: Path) ->
     changed = batch | {"patches": batch["patches"][[2, 1, 2]]}
     assert torch.equal(loss(**swapped, num_supervised=torch.tensor(1)), before)
     assert not torch.equal(loss(**changed, num_supervised=torch.tensor(1)), before)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_threads_that_read_a_tower_at_once_see_what_the_library_keeps_of_the_layer(tmp_path: Path, kind: str) -> None:
+    tower = tiny_towers.write_tower(tmp_path / "tower", kind)
+    language_model = tiny_vlm.write_language_model(tmp_path / "lm")
+    settings = tiny_vlm.tiny_settings(language_model, tower=str(tower), image_size_px=tiny_towers.IMAGE_SIZE_PX)
+    model = assemble(settings, seed=0).model
+    vision_tower = model.model.vision_tower
+    pictures = torch.randn(32, 1, 3, tiny_towers.IMAGE_SIZE_PX, tiny_towers.IMAGE_SIZE_PX)
+    with reading_tower(model) as look, ThreadPoolExecutor(4) as pool:
+        found = torch.cat(list(pool.map(look, pictures)))
+    with torch.no_grad():
+        kept = vision_tower(pictures.flatten(0, 1), output_hidden_states=True).hidden_states[-2]
+    expected = kept[:, 1:] if kind == "clip" else kept
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert len(vision_tower.encoder.layers) == 3
