@@ -11,7 +11,8 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from transformers import BaseImageProcessor, LlavaForConditionalGeneration
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.ids import hash_id
 from stablellava.model.core_streams import in_turn, on_every_core
-from stablellava.model.vlm import Look, reading_tower
+from stablellava.model.vlm import select_patches
 from stablellava.store.files import write_atomic
 from stablellava.store.image_refs import ImageRef, load_rgb, read_encoded
 
@@ -105,13 +106,13 @@ class FeatureCache:
         # Sorted, and committed in shards of whole batches: an interrupted run goes on in the same batches.
         digests = sorted(missing)
         shard_size = min(SHARD_SIZE, max(SHARD_BYTES // self.bytes_per_image // BATCH_SIZE, 1) * BATCH_SIZE)
-        computed = self._run_tower([missing[digest] for digest in digests], num_workers, device)
-        for start in range(0, len(digests), shard_size):
-            chosen = digests[start : start + shard_size]
-            num_batches = -(-len(chosen) // BATCH_SIZE)
-            self._keep(chosen, np.concatenate([next(computed) for _ in range(num_batches)]))
-            if progress is not None:
-                progress(start + len(chosen), len(digests))
+        with closing(self._run_tower([missing[digest] for digest in digests], num_workers, device)) as computed:
+            for start in range(0, len(digests), shard_size):
+                chosen = digests[start : start + shard_size]
+                num_batches = -(-len(chosen) // BATCH_SIZE)
+                self._keep(chosen, np.concatenate([next(computed) for _ in range(num_batches)]))
+                if progress is not None:
+                    progress(start + len(chosen), len(digests))
         return len(digests)
 
     def make_room(self, images: Iterable[ImageRef], limit_bytes: float) -> int:
@@ -150,23 +151,38 @@ class FeatureCache:
 
     def _run_tower(
         self, paths: list[ImageRef], num_workers: int, device: torch.device | None
-    ) -> Iterator[NDArray[np.float32]]:
+    ) -> Generator[NDArray[np.float32], None, None]:
         batches = [paths[start : start + BATCH_SIZE] for start in range(0, len(paths), BATCH_SIZE)]
         pixels = PixelBatches(batches, self.image_processor)
         places = range(len(pixels))
         # No process is started for nothing.
         loaded = DataLoader(pixels, batch_size=None, num_workers=min(num_workers, len(pixels))) if num_workers else None
         tower = self.llava.model.vision_tower
+        home = tower.device
         if device is not None and paths:
             tower.to(device)
-        with reading_tower(self.llava) as look:
+        try:
             if tower.device.type != "cpu":
                 decoded = loaded or in_turn(pixels.__getitem__, places, 1)
-                yield from (_look(look, batch, tower.device) for batch in decoded)
+                yield from (self._look(batch) for batch in decoded)
             elif loaded is not None:
-                yield from on_every_core(lambda batch: _look(look, batch, tower.device), loaded)
+                yield from on_every_core(self._look, loaded)
             else:
-                yield from on_every_core(lambda place: _look(look, pixels[place], tower.device), places)
+                yield from on_every_core(lambda place: self._look(pixels[place]), places)
+        finally:
+            tower.to(home)
+
+    def _look(self, pixels_NCHW: "torch.Tensor | RecordError") -> NDArray[np.float32]:
+        """Return a batch's patches [N, P, D]. Raises: the error that stands for pictures that could not be read."""
+        if isinstance(pixels_NCHW, RecordError):
+            raise pixels_NCHW
+        # Kernels differ with the batch size in their last bits; one size, one result per picture.
+        full_NCHW = pixels_NCHW.new_zeros(BATCH_SIZE, *pixels_NCHW.shape[1:])
+        full_NCHW[: len(pixels_NCHW)] = pixels_NCHW
+        with torch.inference_mode():
+            full_NPD = select_patches(self.llava, full_NCHW.to(self.llava.model.vision_tower.device))
+        patches_NPD: NDArray[np.float32] = full_NPD[: len(pixels_NCHW)].cpu().numpy()
+        return patches_NPD
 
     def _keep(self, digests: list[str], patches_NPD: NDArray[np.float32]) -> None:
         if self.folder is None:
@@ -210,18 +226,6 @@ class FeatureCache:
         if image not in self._digest_of:
             self._digest_of[image] = hashlib.sha256(read_encoded(image)).hexdigest()
         return self._digest_of[image]
-
-
-def _look(look: Look, pixels_NCHW: "torch.Tensor | RecordError", device: torch.device) -> NDArray[np.float32]:
-    """Return a batch's patches [N, P, D]. Raises: the error that stands for pictures that could not be read."""
-    if isinstance(pixels_NCHW, RecordError):
-        raise pixels_NCHW
-    # Kernels differ with the batch size in their last bits; one size, one result per picture.
-    full_NCHW = pixels_NCHW.new_zeros(BATCH_SIZE, *pixels_NCHW.shape[1:])
-    full_NCHW[: len(pixels_NCHW)] = pixels_NCHW
-    with torch.inference_mode():
-        patches_NPD: NDArray[np.float32] = look(full_NCHW.to(device))[: len(pixels_NCHW)].cpu().numpy()
-    return patches_NPD
 
 
 def read_pixels(images: Sequence[ImageRef], image_processor: BaseImageProcessor) -> torch.Tensor:

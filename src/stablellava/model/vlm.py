@@ -4,9 +4,8 @@ Shape legend: N images, C channels, H height, W width, P tokens per image, D tow
 L text length, E width of the language model, S supervised tokens, V vocabulary.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,8 +15,6 @@ from transformers import LlavaForConditionalGeneration
 from stablellava.model.answer_entropy import sum_entropy
 
 IGNORE = -100
-Look = Callable[[torch.Tensor], torch.Tensor]
-"""Pixels [N, C, H, W] -> patches [N, P, D]."""
 
 
 class AnswerLoss(nn.Module):
@@ -100,56 +97,52 @@ def embed(llava: LlavaForConditionalGeneration, token_ids: torch.Tensor, patches
 
 
 def select_patches(llava: LlavaForConditionalGeneration, pixel_values: torch.Tensor) -> torch.Tensor:
-    """Return what the frozen tower says of each picture, as the projector will read it.
+    """Return what the frozen tower says of each picture, as the projector will read it. Threads may ask at once.
 
     Shapes: pixel_values [N, C, H, W] -> [N, P, D].
     """
-    with reading_tower(llava) as look:
-        return look(pixel_values)
-
-
-@contextmanager
-def reading_tower(llava: LlavaForConditionalGeneration) -> Iterator[Look]:
-    """Give ``select_patches`` for many calls, also from several threads at once."""
-    read, leaves_out_first = llava.config.vision_feature_layer, llava.config.vision_feature_select_strategy == "default"
+    tower, read = llava.model.vision_tower, llava.config.vision_feature_layer
     assert isinstance(read, int)
-    with _cut_above(llava.model.vision_tower, read) as run:
-
-        def look(pixel_values: torch.Tensor) -> torch.Tensor:
-            with torch.no_grad():
-                selected_NPD = run(pixel_values)
-            return selected_NPD[:, 1:] if leaves_out_first else selected_NPD
-
-        yield look
+    with torch.no_grad():
+        selected_NPD = _run_up_to(tower, read, pixel_values)
+    return selected_NPD[:, 1:] if llava.config.vision_feature_select_strategy == "default" else selected_NPD
 
 
-@contextmanager
-def _cut_above(tower: nn.Module, layer: int) -> Iterator[Look]:
-    """Give what comes out of a layer, without running those above it where they can be told."""
+def _run_up_to(tower: nn.Module, layer: int, pixel_values: torch.Tensor) -> torch.Tensor:
+    """Return what comes out of a layer, without running those above it where they can be told."""
     encoder: Any = getattr(tower, "encoder", None)
     layers = getattr(encoder, "layers", None)
     if not isinstance(layers, nn.ModuleList):
-        yield lambda pixels: tower(pixels, output_hidden_states=True, return_dict=True).hidden_states[layer]
-        return
-    # The library's own way of keeping hidden states puts hooks on the layers that are there, once and for all.
-    seen = threading.local()
-
-    def keep(module: nn.Module, given: Any, output: Any) -> None:
-        seen.hidden_NPD = output[0]
-
-    def run(pixels: torch.Tensor) -> torch.Tensor:
-        tower(pixels, return_dict=True)
-        hidden_NPD: torch.Tensor = seen.hidden_NPD
+        hidden_NPD: torch.Tensor = tower(pixel_values, output_hidden_states=True, return_dict=True).hidden_states[layer]
         return hidden_NPD
-
-    hook = encoder.register_forward_hook(keep)
+    # The library's own way of keeping hidden states puts hooks on the layers that are there, once and for all; the
+    # tower itself stays as it is, so that nobody else who asks it, now or after an error, meets half of it.
     # Place 0 is what goes into the first layer.
-    encoder.layers = layers[: layer if layer >= 0 else len(layers) + 1 + layer]
-    try:
-        yield run
-    finally:
-        encoder.layers = layers
-        hook.remove()
+    lower = layers[: layer if layer >= 0 else len(layers) + 1 + layer]
+    ending = _RememberedEncoder(_with_part(encoder, "layers", lower))
+    _with_part(tower, "encoder", ending)(pixel_values, return_dict=True)
+    return ending.hidden_NPD
+
+
+class _RememberedEncoder(nn.Module):
+    """An encoder whose output is kept: what a tower does with it afterwards differs from tower to tower."""
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+        self.hidden_NPD: torch.Tensor
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        output = self.encoder(*given, **named)
+        self.hidden_NPD = output[0]
+        return output
+
+
+def _with_part(module: nn.Module, name: str, part: nn.Module) -> nn.Module:
+    """Return a module like this one, of the same weights, but with another part of that name."""
+    changed = copy.copy(module)
+    changed._modules = {**module._modules, name: part}
+    return changed
 
 
 def _packing(

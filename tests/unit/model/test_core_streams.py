@@ -60,3 +60,22 @@ def test_the_caller_keeps_its_threads_after_an_error(three_threads: int) -> None
     with pytest.raises(ZeroDivisionError):
         list(on_every_core(lambda job: 1 // job, (0,)))
     assert torch.get_num_threads() == three_threads
+
+
+def test_who_stops_asking_does_not_wait_for_jobs_that_have_not_begun() -> None:
+    begun: list[int] = []
+    is_second_begun, may_end = threading.Event(), threading.Event()
+
+    def work(job: int) -> int:
+        begun.append(job)
+        if job == 1:
+            is_second_begun.set()
+            assert may_end.wait(10)
+        return job
+
+    results = in_turn(work, range(9), 1)
+    assert next(results) == 0
+    assert is_second_begun.wait(10)
+    threading.Timer(0.05, may_end.set).start()
+    results.close()
+    assert begun == [0, 1]

@@ -1,9 +1,11 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
+import tiny_towers
 import tiny_vlm
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.model.assembling import Vlm, assemble
@@ -127,3 +129,30 @@ def test_features_that_cannot_fit_are_refused_with_their_size(vlm: Vlm, tmp_path
     images = [tiny_vlm.write_square(tmp_path, "red", seed) for seed in range(3)]
     with pytest.raises(ConfigError, match=r"max_cache_gb=1e-06: the features of 3 pictures take .* GB; allow as much"):
         cache.make_room(images, 1e3)
+
+
+def test_an_interrupt_that_somebody_holds_leaves_the_tower_and_the_threads_as_they_were(tmp_path: Path) -> None:
+    tower = tiny_towers.write_tower(tmp_path / "tower", "clip")
+    changes = {"tower": str(tower), "image_size_px": tiny_towers.IMAGE_SIZE_PX}
+    settings = tiny_vlm.tiny_settings(tiny_vlm.write_language_model(tmp_path / "lm"), **changes)
+    clip = assemble(settings, seed=0)
+    images = [tiny_vlm.write_square(tmp_path, "red", seed) for seed in range(40)]
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with pytest.raises(KeyboardInterrupt) as held:
+        FeatureCache(None, clip.model, clip.processor.image_processor).compute(images, interrupt)
+    with ThreadPoolExecutor(1) as pool:
+        num_threads = pool.submit(torch.get_num_threads).result()
+    torch.set_num_threads(before)
+    assert num_threads == 3
+    again, fresh = (
+        FeatureCache(None, made.model, made.processor.image_processor) for made in (clip, assemble(settings, seed=0))
+    )
+    for cache in (again, fresh):
+        cache.compute(images)
+    assert torch.equal(again.gather(images), fresh.gather(images))
+    assert held.traceback

@@ -8,7 +8,7 @@ import tiny_towers
 import tiny_vlm
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.feature_cache import FeatureCache
-from stablellava.model.vlm import IGNORE, AnswerLoss, reading_tower
+from stablellava.model.vlm import IGNORE, AnswerLoss, select_patches
 from stablellava.training.collating import CachedPatches, PaddingCollator
 from stablellava.training.data import TrainingExample
 from stablellava.training.labels import encode_example
@@ -97,8 +97,8 @@ def test_threads_that_read_a_tower_at_once_see_what_the_library_keeps_of_the_lay
     model = assemble(settings, seed=0).model
     vision_tower = model.model.vision_tower
     pictures = torch.randn(32, 1, 3, tiny_towers.IMAGE_SIZE_PX, tiny_towers.IMAGE_SIZE_PX)
-    with reading_tower(model) as look, ThreadPoolExecutor(4) as pool:
-        found = torch.cat(list(pool.map(look, pictures)))
+    with ThreadPoolExecutor(4) as pool:
+        found = torch.cat(list(pool.map(lambda pixels: select_patches(model, pixels), pictures)))
     with torch.no_grad():
         kept = vision_tower(pictures.flatten(0, 1), output_hidden_states=True).hidden_states[-2]
     expected = kept[:, 1:] if kind == "clip" else kept
