@@ -105,7 +105,7 @@ def _reviews(answered: Answered, *, swapped: bool) -> list[Review]:
 
 def _swap(review: str | None) -> str | None:
     """Return a review of the other order as if the reference had been first."""
-    pair = parse_score(review) if review is not None else None
+    pair = parse_score(review)
     return review if pair is None else f"{pair[1]!r} {pair[0]!r}"
 
 

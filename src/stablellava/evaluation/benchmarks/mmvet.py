@@ -61,7 +61,7 @@ def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
 
 
 def _grade(answered: Answered, num_runs: int) -> Grade:
-    runs = [parse_score(j.text) if j.text is not None else None for j in answered.judgements]
+    runs = [parse_score(judgement.text) for judgement in answered.judgements]
     failed = [j.why for j in answered.judgements if j.text is None]
     why = answered.failure or ("" if answered.judgements else NO_JUDGE) or (failed[0] if failed else "")
     padded = (*runs, *[None] * (num_runs - len(runs)))
@@ -74,10 +74,10 @@ def _score_one(answered: Answered, grade: Grade) -> ItemScore:
         return no_answer(answered)
     if not scored:
         return ItemScore(
-            item_id=grade.question_id, value=None, why=grade.why_unscored or "no score in the judge's replies"
+            item_id=answered.item.item_id, value=None, why=grade.why_unscored or "no score in the judge's replies"
         )
     parsed = " ".join("-" if score is None else f"{score:g}" for score in grade.runs)
-    return ItemScore(item_id=grade.question_id, value=sum(scored) / len(scored), parsed=parsed)
+    return ItemScore(item_id=answered.item.item_id, value=sum(scored) / len(scored), parsed=parsed)
 
 
 TASK = Task(

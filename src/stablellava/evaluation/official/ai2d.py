@@ -23,24 +23,24 @@ def exact_match(prediction: str, reference: str) -> bool:
     return _fold(prediction) == _fold(reference)
 
 
-def score_ai2d(item_id: str, text: str, answer: str, options: Mapping[str, str]) -> ItemScore:
+def score_ai2d(item_id: str | int, text: str, answer: str, options: Mapping[str, str]) -> ItemScore:
     """Return the exact match of the extracted letter with the right one (lmms-eval, LLaVA's prompt)."""
     parsed = extract_letter(text)
     is_letter = any(exact_match(parsed, letter) for letter in options)
     return ItemScore(
-        item_id=item_id,
+        item_id=str(item_id),
         value=float(exact_match(parsed, answer)),
         parsed=_fold(parsed).upper() if is_letter else "",
         why="" if is_letter else UNPARSED,
     )
 
 
-def score_ai2d_rules(item_id: str, text: str, answer: str, options: Mapping[str, str]) -> ItemScore:
+def score_ai2d_rules(item_id: str | int, text: str, answer: str, options: Mapping[str, str]) -> ItemScore:
     """Return whether VLMEvalKit's matching rules, without a judge, find the right option."""
     letter = can_infer(text.strip(), options)
     if not letter:
-        return ItemScore(item_id=item_id, value=0.0, why=UNPARSED)
-    return ItemScore(item_id=item_id, value=float(letter == answer), parsed=letter)
+        return ItemScore(item_id=str(item_id), value=0.0, why=UNPARSED)
+    return ItemScore(item_id=str(item_id), value=float(letter == answer), parsed=letter)
 
 
 def _fold(text: str) -> str:

@@ -17,7 +17,7 @@ _FAILED = [-1.0, -1.0]
 class Review:
     """What the judge said of one question."""
 
-    question_id: str
+    question_id: str | int
     category: str
     """ "conv", "detail" or "complex"."""
     review: str | None
@@ -27,7 +27,7 @@ class Review:
     why_unscored: str = ""
 
 
-def parse_score(review: str) -> tuple[float, float] | None:
+def parse_score(review: str | None) -> tuple[float, float] | None:
     """Return the scores of reference and model from the reply's first line, None if there are not two numbers.
 
     Departs: officially a failure is [-1, -1], which counts as scores (``parse_pair``); NaN and infinity
@@ -38,12 +38,12 @@ def parse_score(review: str) -> tuple[float, float] | None:
     return (reference, model) if is_read else None
 
 
-def parse_pair(review: str) -> list[float]:
+def parse_pair(review: str | None) -> list[float]:
     """Return the two scores exactly as the official ``parse_score`` does, [-1, -1] if there are not exactly two.
 
     Every single space parts, and a comma is a space: "8,9" and "8 9" are read, "8, 9" is not.
     """
-    parts = review.split("\n")[0].replace(",", " ").split(" ")
+    parts = (review or "").split("\n")[0].replace(",", " ").split(" ")
     if len(parts) != len(_FAILED):
         return list(_FAILED)
     try:
@@ -68,12 +68,12 @@ def relative_score(pairs: Sequence[Sequence[float]]) -> float:
 def score_review(review: Review) -> ItemScore:
     """Return the model's score of one review, unscored where the call failed or the reply holds no pair."""
     if review.review is None:
-        return ItemScore(item_id=review.question_id, value=None, why=review.why_unscored or "no review")
+        return ItemScore(item_id=str(review.question_id), value=None, why=review.why_unscored or "no review")
     pair = parse_score(review.review)
     if pair is None:
         first_line = review.review.split("\n")[0]
-        return ItemScore(item_id=review.question_id, value=None, why=f"no pair of scores in {first_line[:80]!r}")
-    return ItemScore(item_id=review.question_id, value=pair[1], parsed=f"{pair[0]:g} {pair[1]:g}")
+        return ItemScore(item_id=str(review.question_id), value=None, why=f"no pair of scores in {first_line[:80]!r}")
+    return ItemScore(item_id=str(review.question_id), value=pair[1], parsed=f"{pair[0]:g} {pair[1]:g}")
 
 
 def report_llavabench(name: str, reviews: Sequence[Review]) -> tuple[TaskReport, ...]:
@@ -87,7 +87,7 @@ def report_llavabench(name: str, reviews: Sequence[Review]) -> tuple[TaskReport,
 def _report_group(name: str, reviews: Sequence[Review]) -> TaskReport:
     rows: dict[str, tuple[float, float]] = {}
     for place, review in enumerate(reviews):
-        pair = parse_score(review.review) if review.review is not None else None
+        pair = parse_score(review.review)
         if pair is not None:
             key = review.image or f"\0{place}"
             reference, model = rows.get(key, (0.0, 0.0))

@@ -100,14 +100,14 @@ def can_infer(answer: object, choices: Mapping[str, object]) -> str | Literal[Fa
     return can_infer_option(text, choices) or can_infer_text(text, choices)
 
 
-def build_choices(row: Mapping[str, object]) -> dict[str, object]:
+def build_choices(item: Mapping[str, object]) -> dict[str, object]:
     """Return the options of a row by letter; None and NaN are no options, the text "nan" is one."""
-    return {letter: row[letter] for letter in ascii_uppercase if letter in row and not _is_missing(row[letter])}
+    return {letter: item[letter] for letter in ascii_uppercase if letter in item and not _is_missing(item[letter])}
 
 
-def prefetch_answer(row: Mapping[str, object]) -> str | Literal[False]:
+def prefetch_answer(item: Mapping[str, object]) -> str | Literal[False]:
     """Return what ``can_infer`` finds in a row's ``prediction``, with the row's own options."""
-    return can_infer(row["prediction"], build_choices(row))
+    return can_infer(item["prediction"], build_choices(item))
 
 
 def score_pass(row: Pass) -> ItemScore:

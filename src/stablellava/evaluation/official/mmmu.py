@@ -85,9 +85,9 @@ def parse_multi_choice_response(
     return matched or (rng or random.Random(SEED)).choice(all_choices)  # noqa: S311 - the official rule
 
 
-def eval_multi_choice(gold: str | Sequence[str], predicted: str) -> bool:
+def eval_multi_choice(gold_i: str | Sequence[str], pred_i: str) -> bool:
     """Return whether the letter is the right one, or one of them."""
-    return predicted in gold if isinstance(gold, (list, tuple)) else predicted == gold
+    return pred_i in gold_i if isinstance(gold_i, (list, tuple)) else pred_i == gold_i
 
 
 def evaluate(samples: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, float]] | dict[str, float]:

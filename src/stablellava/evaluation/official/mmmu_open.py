@@ -29,38 +29,38 @@ def parse_open_response(response: str) -> list[Prediction]:
     return list(dict.fromkeys(form for text in (*tails, *numbers) for form in normalize_str(text)))
 
 
-def eval_open(gold: str | Sequence[str], predictions: Sequence[Prediction]) -> bool:
+def eval_open(gold_i: str | Sequence[str], pred_i: Sequence[Prediction]) -> bool:
     """Return whether a gold text is contained in a predicted one, or a predicted number equals a gold one."""
-    answers = [gold] if isinstance(gold, str) else gold
+    answers = [gold_i] if isinstance(gold_i, str) else gold_i
     expected = [form for answer in answers for form in normalize_str(answer)]
     texts = [form for form in expected if isinstance(form, str)]
     return any(
         any(text in prediction for text in texts) if isinstance(prediction, str) else prediction in expected
-        for prediction in predictions
+        for prediction in pred_i
     )
 
 
-def normalize_str(text: str) -> list[Prediction]:
+def normalize_str(string: str) -> list[Prediction]:
     """Return a number to 2 decimals, or the text in lower case; one letter is padded on either side."""
-    text = text.strip()
+    text = string.strip()
     if check_is_number(text):
         return [round(float(text.replace(",", "")), 2)]
     lowered = text.lower()
     return [" " + lowered, lowered + " "] if len(lowered) == 1 else [lowered]
 
 
-def check_is_number(text: str) -> bool:
+def check_is_number(string: str) -> bool:
     """Return whether the text, commas aside, is a number."""
     try:
-        float(text.replace(",", ""))
+        float(string.replace(",", ""))
     except ValueError:
         return False
     return True
 
 
-def extract_numbers(text: str) -> list[str]:
+def extract_numbers(string: str) -> list[str]:
     """Return numbers with commas, then in scientific notation, then simple ones."""
-    return [number for pattern in _NUMBERS for number in pattern.findall(text)]
+    return [number for pattern in _NUMBERS for number in pattern.findall(string)]
 
 
 def _find_tails(response: str) -> list[str]:

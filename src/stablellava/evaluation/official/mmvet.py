@@ -20,7 +20,7 @@ RETRY_SUFFIX = "\nPredict the correctness of the answer (digit): "
 class Grade:
     """What a judge made of one answer."""
 
-    question_id: str
+    question_id: str | int
     capabilities: tuple[str, ...]
     runs: tuple[float | None, ...]
     """A score for each run of the judge; None for a run without one."""
@@ -36,13 +36,19 @@ class MMVetResult(NamedTuple):
     """Standard deviation (population) of the runs' means."""
 
 
-def parse_score(content: str) -> float | None:
+def parse_score(content: str | None) -> float | None:
     """Return the number from 0 to 1 before the first space of the judge's reply, None without one."""
+    score = parse_number(content)
+    return None if score is None or math.isnan(score) else score
+
+
+def parse_number(content: str | None) -> float | None:
+    """Return what the official loop takes for the score, None where it asks again: NaN passes its check."""
     try:
-        score = float(content.split(" ")[0].strip())
+        score = float((content or "").split(" ")[0].strip())
     except ValueError:
         return None
-    return score if 0.0 <= score <= 1.0 else None
+    return None if score < 0.0 or score > 1.0 else score
 
 
 def format_query(question: str, answer: str, prediction: str) -> str:
@@ -88,7 +94,7 @@ def _group(grade: Grade) -> GroupedScore:
         *(f"capability/{name}" for name in CAPABILITIES if name in grade.capabilities),
         f"integration/{integration_of(grade.capabilities)}",
     )
-    return GroupedScore(ItemScore(item_id=grade.question_id, value=mean, why=why), groups)
+    return GroupedScore(ItemScore(item_id=str(grade.question_id), value=mean, why=why), groups)
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ Statistic = Callable[[Totals], Totals]
 class Question:
     """A question with what was answered."""
 
-    question_id: str
+    question_id: str | int
     category: str
     """The split: "random", "popular" or "adversarial"."""
     image: str
@@ -57,19 +57,21 @@ def score_question(question: Question) -> ItemScore:
     if question.label not in ("yes", "no"):
         raise RecordError(f"POPE question {question.question_id!r} has label {question.label!r}; it is yes or no")
     if question.text is None:
-        return ItemScore(item_id=question.question_id, value=None, why=question.why_unscored or "no answer")
+        return ItemScore(item_id=str(question.question_id), value=None, why=question.why_unscored or "no answer")
     parsed = parse_answer(question.text)
     is_default = parsed == "yes" and not _YES.search(question.text)
     return ItemScore(
-        item_id=question.question_id,
+        item_id=str(question.question_id),
         value=float(parsed == question.label),
         parsed=parsed,
         why=UNPARSED if is_default else "",
     )
 
 
-def eval_pope(answers: Sequence[Mapping[str, str]], label_list: Sequence[str]) -> dict[str, float | None]:
-    """Return counts and figures of answers, each with a ``text``; whatever label is not "no" is a yes.
+def eval_pope(answers: Sequence[Mapping[str, Any]], label_list: Sequence[str]) -> dict[str, float | None]:
+    """Return counts and figures of answers; whatever label is not "no" is a yes.
+
+    An answer's text stands under ``text``, as LLaVA writes it, or under ``answer``, as POPE's own tool reads it.
 
     The longer of the two is cut, but for the yes ratio, as officially. None for what is undefined; without a
     true positive F1 is 0.
@@ -78,7 +80,7 @@ def eval_pope(answers: Sequence[Mapping[str, str]], label_list: Sequence[str]) -
     """
     if not answers:
         raise ValueError("POPE's figures need at least one answer")
-    predicted = [parse_answer(answer["text"]) == "yes" for answer in answers]
+    predicted = [parse_answer(answer["text" if "text" in answer else "answer"]) == "yes" for answer in answers]
     pairs = list(zip(predicted, (label != "no" for label in label_list), strict=False))
     tp, fp, tn, fn = (pairs.count(pair) for pair in ((True, True), (True, False), (False, False), (False, True)))
     precision = tp / (tp + fp) if tp + fp else None

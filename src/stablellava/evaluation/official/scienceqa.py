@@ -23,7 +23,7 @@ _GRADES = {f"grade{grade}": "G1-6" if grade <= 6 else "G7-12" for grade in range
 class Problem:
     """A question with what was answered."""
 
-    problem_id: str
+    problem_id: str | int
     num_choices: int
     answer: int
     """Index of the right choice."""
@@ -64,7 +64,7 @@ def score_problem(problem: Problem) -> ItemScore:
     parsed = FAILED if problem.text is None else parse_answer(problem.text)
     place = get_pred_idx(parsed, range(problem.num_choices))
     return ItemScore(
-        item_id=problem.problem_id,
+        item_id=str(problem.problem_id),
         value=float(place == problem.answer),
         parsed=parsed if place >= 0 else "",
         why="" if place >= 0 else UNPARSED,
@@ -82,7 +82,7 @@ def score_problem_lmms(problem: Problem) -> ItemScore:
     letter = text[0] if text[:1].isupper() and text[1:2] == "." else text
     place = get_pred_idx(letter.upper(), range(problem.num_choices))
     return ItemScore(
-        item_id=problem.problem_id,
+        item_id=str(problem.problem_id),
         value=float(place == problem.answer),
         parsed=letter.upper() if place >= 0 else "",
         why="" if place >= 0 else UNPARSED,

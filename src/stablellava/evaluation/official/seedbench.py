@@ -35,21 +35,21 @@ def choose_by_loss(losses: Sequence[float]) -> str:
     return LETTERS[min(range(len(LETTERS)), key=lambda place: losses[place])]
 
 
-def score_likelihood(question_id: str, losses: Sequence[float], answer: str) -> ItemScore:
+def score_likelihood(question_id: str | int, losses: Sequence[float], answer: str) -> ItemScore:
     """Return whether the right option's text has the lowest loss.
 
     Raises: RecordError unless there are four losses and all are numbers.
     """
     letter = choose_by_loss(losses)
-    return ItemScore(item_id=question_id, value=float(letter == answer), parsed=letter)
+    return ItemScore(item_id=str(question_id), value=float(letter == answer), parsed=letter)
 
 
-def score_generation(question_id: str, text: str | None, answer: str) -> ItemScore:
+def score_generation(question_id: str | int, text: str | None, answer: str) -> ItemScore:
     """Return whether the text is the letter and nothing else (LLaVA's script); a missing one is wrong."""
     return _score(question_id, "" if text is None else text, text == answer)
 
 
-def score_first_character(question_id: str, text: str, answer: str) -> ItemScore:
+def score_first_character(question_id: str | int, text: str, answer: str) -> ItemScore:
     """Return whether the stripped text begins with the letter, in either case (lmms-eval)."""
     first = text.strip()[:1]
     return _score(question_id, first.upper(), first.lower() == answer.strip().lower())
@@ -75,10 +75,10 @@ def report_seedbench(
     return report_means(name, grouped)
 
 
-def _score(question_id: str, letter: str, is_right: bool) -> ItemScore:
+def _score(question_id: str | int, letter: str, is_right: bool) -> ItemScore:
     is_read = letter in LETTERS
     return ItemScore(
-        item_id=question_id,
+        item_id=str(question_id),
         value=float(is_right),
         parsed=letter if is_read else "",
         why="" if is_read or is_right else UNPARSED,

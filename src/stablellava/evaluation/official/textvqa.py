@@ -12,22 +12,22 @@ _NUM_ANNOTATIONS = 10
 _OCR_FIRST = re.compile(r"Question: (.*?) Short answer:", re.DOTALL)
 
 
-def score_textvqa(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
+def score_textvqa(item_id: str | int, text: str, annotations: Sequence[str]) -> ItemScore:
     """Return TextVQA's own accuracy (m4c, which LLaVA uses): both sides are always normalised.
 
     Raises: RecordError unless there are ten annotations.
     """
     _check(item_id, annotations)
-    return ItemScore(item_id=item_id, value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
+    return ItemScore(item_id=str(item_id), value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
 
 
-def score_textvqa_vqa(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
+def score_textvqa_vqa(item_id: str | int, text: str, annotations: Sequence[str]) -> ItemScore:
     """Return the accuracy by the VQA evaluation: both sides are normalised only when annotators differ.
 
     Raises: RecordError unless there are ten annotations.
     """
     _check(item_id, annotations)
-    return ItemScore(item_id=item_id, value=vqa_accuracy(text, annotations), parsed=normalize_vqa(text))
+    return ItemScore(item_id=str(item_id), value=vqa_accuracy(text, annotations), parsed=normalize_vqa(text))
 
 
 def eval_pred_list(pred_list: Sequence[Mapping[str, Any]]) -> float:
@@ -61,6 +61,6 @@ def prompt_processor(prompt: str) -> str:
     )
 
 
-def _check(item_id: str, annotations: Sequence[str]) -> None:
+def _check(item_id: str | int, annotations: Sequence[str]) -> None:
     if len(annotations) != _NUM_ANNOTATIONS:
         raise RecordError(f"TextVQA item {item_id!r} has {len(annotations)} answers; it takes exactly ten")

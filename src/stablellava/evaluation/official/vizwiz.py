@@ -12,14 +12,14 @@ from stablellava.evaluation.official.vqa import (
 )
 
 
-def score_vizwiz(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
+def score_vizwiz(item_id: str | int, text: str, annotations: Sequence[str]) -> ItemScore:
     """Return the official VQA accuracy of an answer."""
-    return ItemScore(item_id=item_id, value=vqa_accuracy(text, annotations), parsed=normalize_vqa(text))
+    return ItemScore(item_id=str(item_id), value=vqa_accuracy(text, annotations), parsed=normalize_vqa(text))
 
 
-def score_vizwiz_evalai(item_id: str, text: str, annotations: Sequence[str]) -> ItemScore:
+def score_vizwiz_evalai(item_id: str | int, text: str, annotations: Sequence[str]) -> ItemScore:
     """Return the accuracy with both sides always normalised, as LLaVA submits and lmms-eval scores."""
-    return ItemScore(item_id=item_id, value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
+    return ItemScore(item_id=str(item_id), value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
 
 
 def vizwiz_accuracy(answer: str, annotations: Sequence[str]) -> float:

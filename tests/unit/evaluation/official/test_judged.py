@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from stablellava.core.errors import RecordError
@@ -31,10 +33,19 @@ from stablellava.evaluation.official.mmvet import Grade
         ("", None),
         (".5", 0.5),
         ("1", 1.0),
+        (None, None),
     ],
 )
-def test_mmvet_reads_the_token_before_the_first_space(content: str, score: float | None) -> None:
+def test_mmvet_reads_the_token_before_the_first_space(content: str | None, score: float | None) -> None:
     assert mmvet.parse_score(content) == score
+
+
+def test_mmvet_takes_nan_for_a_score_only_for_who_asks_for_the_official_number() -> None:
+    assert mmvet.parse_number("0.5 because") == 0.5
+    assert [mmvet.parse_number(content) for content in ("1.1", "-0.1", "inf", "half", "", None)] == [None] * 6
+    for content in ("nan", "NaN because"):
+        number = mmvet.parse_number(content)
+        assert number is not None and math.isnan(number)
 
 
 def test_mmvet_puts_spaces_around_and_and_or() -> None:
@@ -128,10 +139,11 @@ def test_llavabench_reads_two_numbers_on_the_first_line(review: str, pair: tuple
         ("8 inf", [8.0, float("inf")], None),
         ("1_0 9e0", [10.0, 9.0], (10.0, 9.0)),
         ("8 ", [-1.0, -1.0], None),
+        (None, [-1.0, -1.0], None),
     ],
 )
 def test_llavabench_has_a_failed_review_as_minus_ones_only_for_who_asks_for_the_official_pair(
-    review: str, official: list[float], ours: tuple[float, float] | None
+    review: str | None, official: list[float], ours: tuple[float, float] | None
 ) -> None:
     assert llavabench.parse_pair(review) == official
     assert llavabench.parse_score(review) == ours
