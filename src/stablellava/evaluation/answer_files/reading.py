@@ -5,8 +5,7 @@
 - ``vlmevalkit``: XLSX, TSV or CSV with index, question and prediction.
 """
 
-import csv
-import io
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from stablellava.core.errors import BackendMissing, ConfigError, RecordError
 from stablellava.core.score import TaskItem
 from stablellava.core.suggesting import suggest_name
 from stablellava.evaluation.benchmarks.rows import Row, RowError
-from stablellava.evaluation.benchmarks.tables import ensure_file, read_json_lines, read_tsv
+from stablellava.evaluation.benchmarks.tables import ensure_file, read_json_lines, read_separated
 
 _ID_COLUMNS = ("index", "question_id", "id", "pid", "data_id", "image", "image_id", "image_path")
 """By what names documents carry their id, the most telling first."""
@@ -72,8 +71,10 @@ def match_answers(
     for answer in answers:
         found = _find(answer, by_name)
         problem = found if isinstance(found, str) else ""
-        if not isinstance(found, str) and texts.setdefault(found.item_id, answer.text) is not answer.text:
-            problem = f"item {found.item_id!r} is answered in an earlier row already"
+        if not isinstance(found, str):
+            if found.item_id in texts:
+                problem = f"item {found.item_id!r} is answered in an earlier row already"
+            texts.setdefault(found.item_id, answer.text)
         if problem:
             message = str(answer.row.error("", problem))
             if not keep_going:
@@ -119,7 +120,7 @@ def _fold(text: str) -> str:
 
 def _read_llava(path: Path) -> Iterator[ForeignAnswer]:
     for row in map(Row.checked, read_json_lines(path)):
-        name, shift = row.text("question_id"), int(row.optional("round_id") or 0)
+        name, shift = row.text("question_id"), row.integer("round_id") if row.optional("round_id") else 0
         # LLaVA's rounds are no passes of the official file: it shifts to the other side.
         if shift:
             raise row.error("round_id", f"got {shift}; only answers of the first round can be scored here")
@@ -157,11 +158,9 @@ def _read_vlmevalkit(path: Path) -> Iterator[ForeignAnswer]:
 def _read_sheet(path: Path) -> Iterator[Row]:
     ensure_file(path)
     if path.suffix == ".tsv":
-        yield from read_tsv(path)
+        yield from read_separated(path)
     elif path.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
-        for number, cells in enumerate(reader, start=2):
-            yield Row(path, f"row {number}", cells)
+        yield from read_separated(path, "commas")
     elif path.suffix == ".xlsx":
         yield from _read_xlsx(path)
     else:
@@ -175,17 +174,19 @@ def _read_xlsx(path: Path) -> Iterator[Row]:
         raise BackendMissing("XLSX files need openpyxl: pip install 'stablellava[xlsx]'") from exc
     try:
         book = load_workbook(path, read_only=True)
-    except (OSError, ValueError, KeyError) as exc:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as exc:
         raise RecordError(f"{path}: not a readable XLSX file: {exc}") from exc
     rows = book.active.iter_rows(values_only=True)
     header = [str(cell) for cell in next(rows, ())]
     for number, cells in enumerate(rows, start=2):
-        yield Row(path, f"row {number}", dict(zip(header, cells, strict=False)))
+        # Spreadsheets keep rows that were emptied.
+        if any(cell is not None for cell in cells):
+            yield Row(path, f"row {number}", dict(zip(header, cells, strict=False)))
     book.close()
 
 
 def _simple(value: Any) -> str:
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 

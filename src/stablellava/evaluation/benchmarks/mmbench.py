@@ -25,7 +25,7 @@ from stablellava.evaluation.benchmarks.base import (
 )
 from stablellava.evaluation.benchmarks.pictures import Base64Picture
 from stablellava.evaluation.benchmarks.rows import Row, show
-from stablellava.evaluation.benchmarks.tables import read_tsv
+from stablellava.evaluation.benchmarks.tables import read_separated
 from stablellava.evaluation.official.mmbench import (
     L2_ABBREVIATIONS,
     PASS_STRIDE,
@@ -65,7 +65,7 @@ def _open_rows(source: Source, *, is_chinese: bool) -> Iterator[Row]:
 
     Raises: RecordError for a file in the other language, which this task would ask in the wrong words.
     """
-    rows = list(read_tsv(source.path))
+    rows = list(read_separated(source.path))
     num_chinese = sum(bool(CHINESE.search(row.optional("question"))) for row in rows)
     if rows and (2 * num_chinese > len(rows)) != is_chinese:
         other = "mmbench" if is_chinese else "mmbench-cn"

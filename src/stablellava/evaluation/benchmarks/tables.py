@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
@@ -17,26 +17,28 @@ from stablellava.evaluation.benchmarks.rows import Row
 
 _MAX_CELL = 2**31 - 1
 """csv refuses cells over 131,072 characters by default; a base64 picture is longer."""
+_SEPARATORS = {"tabs": "\t", "commas": ","}
 
 
-def read_tsv(path: Path) -> Iterator[Row]:
+def read_separated(path: Path, separated_by: Literal["tabs", "commas"] = "tabs") -> Iterator[Row]:
     """Yield rows, counted as a spreadsheet shows them: the header is row 1.
 
     Raises: RecordError for a file that is missing, empty or not UTF-8.
     """
     csv.field_size_limit(_MAX_CELL)
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter="\t")
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter=_SEPARATORS[separated_by])
     header = next(reader, None)
     if not header:
-        raise RecordError(f"{path} is empty; a TSV file with a header row is needed")
+        raise RecordError(f"{path} is empty; a table with a header row is needed")
     number = 1
     try:
         for number, cells in enumerate(reader, start=2):
-            excess = f"{len(cells)} cells for {len(header)} columns; quote the tabs" if len(cells) > len(header) else ""
+            problem = f"{len(cells)} cells for {len(header)} columns; quote the {separated_by}"
             if cells:
-                yield Row(path, f"row {number}", dict(zip(header, cells, strict=False)), excess)
+                found = dict(zip(header, cells, strict=False))
+                yield Row(path, f"row {number}", found, problem if len(cells) > len(header) else "")
     except csv.Error as exc:
-        raise RecordError(f"{path}, after row {number}: not readable as TSV: {exc}") from exc
+        raise RecordError(f"{path}, after row {number}: not readable as a table: {exc}") from exc
 
 
 def read_json_lines(path: Path) -> Iterator[Row]:
@@ -69,7 +71,7 @@ def read_records(path: Path) -> Iterator[Row]:
     Raises: RecordError for another suffix and what the single formats raise.
     """
     if path.suffix == ".tsv":
-        yield from read_tsv(path)
+        yield from read_separated(path)
     elif path.suffix == ".jsonl":
         yield from read_json_lines(path)
     elif path.suffix == ".parquet":

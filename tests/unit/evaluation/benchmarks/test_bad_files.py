@@ -199,7 +199,7 @@ def test_keep_going_lists_bad_rows_and_keeps_the_others(
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.tsv", b"", "is empty; a TSV file with a header row"),
+        ("a.tsv", b"", "is empty; a table with a header row"),
         ("a.tsv", b"index\tquestion\n1\tx\ty\n", "row 2: 3 cells for 2 columns"),
         ("a.tsv", b"index\n\xff\n", r"line 2: byte 0xff is not UTF-8"),
         ("a.json", b'{"questions": [', r"a\.json: broken JSON: .* line 1 column"),

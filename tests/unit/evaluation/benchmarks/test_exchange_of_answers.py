@@ -154,10 +154,13 @@ BAD_ANSWERS = [
     ({"question_id": 1, "text": None}, r"line 1, column 'text': got None; the answer's text is needed"),
     ({"prompt": "x", "text": "A"}, r"line 1, column 'question_id': missing"),
     ({"question_id": 1, "round_id": 1, "text": "A"}, r"column 'round_id': got 1; only answers of the first round"),
+    ({"question_id": 1, "round_id": "one", "text": "A"}, r"column 'round_id': got 'one'; a whole number is needed"),
 ]
 
 
-@pytest.mark.parametrize(("row", "message"), BAD_ANSWERS, ids=["unknown", "no text", "no id", "later round"])
+@pytest.mark.parametrize(
+    ("row", "message"), BAD_ANSWERS, ids=["unknown", "no text", "no id", "later round", "no round"]
+)
 def test_a_bad_answer_is_told_in_one_line(row: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = files.write_json_lines(tmp_path / "answers.jsonl", [row])
     with pytest.raises(RecordError, match=message):
@@ -172,6 +175,45 @@ def test_a_second_answer_to_an_item_is_refused_or_listed(tmp_path: Path) -> None
         match_answers(read_answers(path, "llava"), loaded.items)
     kept = match_answers(read_answers(path, "llava"), loaded.items, keep_going=True)
     assert (len(kept.texts), len(kept.left_out)) == (6, 1)
+
+
+def test_a_second_answer_in_the_same_words_is_no_less_a_second_one(tmp_path: Path) -> None:
+    rows = [{"question_id": 1, "prompt": "", "text": "A"}] * 2
+    path = files.write_json_lines(tmp_path / "answers.jsonl", rows)
+    with pytest.raises(RecordError, match="line 2: item '1' is answered in an earlier row already"):
+        match_answers(read_answers(path, "llava"), load("mmbench", tmp_path).items)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.csv", b"index,prediction\n1,\xff\n", r"a\.csv, line 2: byte 0xff is not UTF-8"),
+        ("a.csv", b"index,prediction\n1,A,B\n", r"row 2: 3 cells for 2 columns; quote the commas"),
+        ("a.xlsx", b"index", r"a\.xlsx: not a readable XLSX file"),
+    ],
+)
+def test_a_sheet_that_cannot_be_read_is_told_in_one_line(name: str, data: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(RecordError, match=message):
+        list(read_answers(tmp_path / name, "vlmevalkit"))
+
+
+def test_cells_of_sheets_may_be_long_and_rows_empty(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text(f"index,image,prediction\n1,{'x' * 200_000},A\n")
+    assert [answer.text for answer in read_answers(table, "vlmevalkit")] == ["A"]
+    book = Workbook()
+    for row in (["index", "prediction"], [1, "A"], [None, None], [2, None]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    answers = list(read_answers(tmp_path / "a.xlsx", "vlmevalkit"))
+    assert [(answer.ids, answer.text) for answer in answers] == [(("1",), "A"), (("2",), "")]
+
+
+def test_an_id_that_is_no_number_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    path.write_text('{"doc": {"index": NaN, "question_id": 7.0, "question": "q"}, "resps": [["A"]]}\n')
+    assert [answer.ids for answer in read_answers(path, "lmms-eval")] == [("7",)]
 
 
 def test_items_without_an_answer_are_unscored(tmp_path: Path) -> None:
