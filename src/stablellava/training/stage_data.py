@@ -17,7 +17,7 @@ from stablellava.core.record import Record
 from stablellava.store.files import write_atomic
 from stablellava.training.data import DataKind, TrainingExample, delay_description, load_examples, shape_example
 from stablellava.training.mixing import name_sources
-from stablellava.training.sources.checking import SourceReport, check_source, identify_source
+from stablellava.training.sources.checking import SourceReport, check_source, identify_source, is_still_bad
 from stablellava.training.sources.source import Source, open_source
 
 SOURCES_FILE = "sources.json"
@@ -81,7 +81,7 @@ def load_stage_data(
 ) -> StageData:
     """Return what a stage learns from, every source checked up front; bad rows are reported and left out.
 
-    A source that was checked before and whose files did not change is not checked again.
+    A source that was checked before and whose files did not change is not checked again, but for its bad rows.
 
     Raises: ConfigError for a source that is not there, RecordError if a source has no usable row.
     """
@@ -98,7 +98,7 @@ def load_stage_data(
     reports: list[SourceReport] = []
     for source in sources:
         report = known.get(identify_source(source, decode))
-        if report is None:
+        if report is None or not is_still_bad(source, report, decode, num_workers):
             report = check_source(source, decode, num_workers, _named(progress, source.name))
         reports.append(report)
     write_atomic(path, SourceReports(sources=tuple(reports)).to_json())

@@ -63,3 +63,18 @@ def test_a_source_is_checked_once_while_its_files_stay(tmp_path: Path, rows: Sou
     (tmp_path / "rows.json").write_text(json.dumps([{"conversations": say("Q", "A")}]))
     found = load_stage_data(*arguments, lambda name, done, total: told.append(done))
     assert (told, len(found.examples)) == ([1], 1)
+
+
+def test_pictures_that_were_put_in_place_since_the_check_are_used(tmp_path: Path, rows: SourceSettings) -> None:
+    whole = (tmp_path / "images" / "rgb.png").read_bytes()
+    (tmp_path / "images" / "rgb.png").write_bytes(whole[: len(whole) // 2])
+    assert [report.num_good for report in load(tmp_path, rows).reports] == [1]
+    (tmp_path / "images" / "rgb.png").write_bytes(whole)
+    assert [report.num_good for report in load(tmp_path, rows).reports] == [3]
+
+
+def test_another_folder_of_pictures_is_looked_into(tmp_path: Path, rows: SourceSettings) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    wrong = rows.model_copy(update={"images": str(tmp_path / "elsewhere")})
+    found = [load(tmp_path, source).reports[0].num_good for source in (wrong, rows, wrong)]
+    assert found == [1, 3, 1]

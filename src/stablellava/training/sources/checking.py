@@ -1,7 +1,7 @@
 """Every row of a source looked at before training: what can be used, and what not and why."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ _ROWS_AT_ONCE = 256
 
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
+_Outcome = SourceRow | RowRefused | PictureRefused
 
 
 class SourceReport(Record):
@@ -28,7 +29,7 @@ class SourceReport(Record):
     source: str
     files: tuple[str, ...]
     identity: str
-    """Hash of the files' names, sizes and times and of how they were checked."""
+    """Hash of the files' names, sizes and times, of where their pictures lie and of how they were checked."""
     num_rows: int
     num_good: int
     num_shown: int
@@ -66,20 +67,11 @@ def check_source(
 ) -> SourceReport:
     """Read every row and, with ``decode``, every picture once; pictures are decoded by ``num_workers`` threads."""
     tally, bad = _Tally(), list[BadRow]()
-    known: dict[Path, PictureRefused | None] = {}
-    with ThreadPoolExecutor(num_workers) as pool:
-        for start in range(0, len(source), _ROWS_AT_ONCE):
-            places = range(start, min(start + _ROWS_AT_ONCE, len(source)))
-            rows = [_try_to_read(source, place) for place in places]
-            broken = _check_pictures(rows, known, pool) if decode else {}
-            for place, row in zip(places, rows, strict=True):
-                problem = row if isinstance(row, RowRefused | PictureRefused) else _first_broken(row, broken)
-                if problem is not None:
-                    bad.append(_describe(source, place, problem))
-                elif isinstance(row, SourceRow):
-                    tally.add(row)
-            if progress is not None:
-                progress(places.stop, len(source))
+    for place, row in _look_at(source, range(len(source)), decode, num_workers, progress):
+        if isinstance(row, SourceRow):
+            tally.add(row)
+        else:
+            bad.append(_describe(source, place, row))
     return SourceReport(
         source=source.name,
         files=tuple(str(file) for file in source.files),
@@ -94,12 +86,35 @@ def check_source(
 
 
 def identify_source(source: Source, decode: bool) -> str:
-    """Return a hash by which a source is known to be unchanged since it was checked."""
+    """Return a hash by which a source's own files are known to be unchanged since it was checked."""
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in source.files]
-    return hash_id(source.name, len(source), decode, states)
+    return hash_id(source.name, len(source), decode, states, str(source.image_dir))
 
 
-def _try_to_read(source: Source, place: int) -> SourceRow | RowRefused | PictureRefused:
+def is_still_bad(source: Source, report: SourceReport, decode: bool = True, num_workers: int = 1) -> bool:
+    """Tell whether every row that was left out still has to be: pictures come and go beside the source's files."""
+    rows = _look_at(source, [row.index for row in report.bad], decode, num_workers)
+    return not any(isinstance(row, SourceRow) for _, row in rows)
+
+
+def _look_at(
+    source: Source, places: Sequence[int], decode: bool, num_workers: int, progress: Progress | None = None
+) -> Iterator[tuple[int, _Outcome]]:
+    """Yield each row with its place, or what is wrong with it or with one of its pictures."""
+    known: dict[Path, PictureRefused | None] = {}
+    with ThreadPoolExecutor(num_workers) as pool:
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            chosen = places[start : start + _ROWS_AT_ONCE]
+            rows = [_try_to_read(source, place) for place in chosen]
+            broken = _check_pictures(rows, known, pool) if decode else {}
+            for place, row in zip(chosen, rows, strict=True):
+                problem = _first_broken(row, broken) if isinstance(row, SourceRow) else None
+                yield place, problem or row
+            if progress is not None:
+                progress(start + len(chosen), len(places))
+
+
+def _try_to_read(source: Source, place: int) -> _Outcome:
     try:
         return source.read(place)
     except (RowRefused, PictureRefused) as exc:
@@ -107,7 +122,7 @@ def _try_to_read(source: Source, place: int) -> SourceRow | RowRefused | Picture
 
 
 def _check_pictures(
-    rows: Sequence[SourceRow | RowRefused | PictureRefused],
+    rows: Sequence[_Outcome],
     known: dict[Path, PictureRefused | None],
     pool: ThreadPoolExecutor,
 ) -> dict[ImageRef, PictureRefused]:

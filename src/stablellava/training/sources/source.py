@@ -38,6 +38,8 @@ class Source(Protocol):
 
     name: str
     files: tuple[Path, ...]
+    image_dir: Path
+    """Where the pictures lie that rows name."""
 
     def __len__(self) -> int: ...
 
@@ -62,7 +64,7 @@ class FileSource:
         self.files = tuple(file.path for file in files)
         self._files = tuple(files)
         self._ends = list(accumulate(len(file) for file in files))
-        self._image_dir = image_dir
+        self.image_dir = image_dir
         self._number = number
 
     def __len__(self) -> int:
@@ -74,7 +76,7 @@ class FileSource:
         raw = file.read(within)
         parsed = parse_row(raw)
         row_id = id_of(raw) or f"{file.path.name}:{file.number_of(within)}"
-        images = tuple(find_image(name, self._image_dir) for name in parsed.images)
+        images = tuple(find_image(name, self.image_dir) for name in parsed.images)
         example = TrainingExample(row_id, images, parsed.turns, (), parsed.system, self._number)
         return SourceRow(example, parsed.notes)
 
@@ -103,6 +105,7 @@ class RunSource:
         """Read the samples. Raises: RecordError if there are none."""
         self.name = name
         self.files = tuple(data_dir / "shards" / f"{shard}.parquet" for shard in list_shards(data_dir))
+        self.image_dir = data_dir / "images"
         self._data_dir = data_dir
         self._samples = list(read_samples(data_dir))
         self._number = number
