@@ -68,8 +68,6 @@ def check(
 
 
 def _tables(found: "list[SourceReport]", num: int) -> list[Any]:
-    from rich.text import Text
-
     from stablellava.cli.tables import text_table
 
     counts = [
@@ -87,4 +85,4 @@ def _tables(found: "list[SourceReport]", num: int) -> list[Any]:
     ]
     if len(bad) > num:
         lines.append(f"... and {len(bad) - num:,} more; --report FILE lists every one")
-    return [*tables, Text("\n".join(lines))] if lines else tables
+    return [*tables, "\n".join(lines)] if lines else tables

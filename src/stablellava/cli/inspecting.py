@@ -82,7 +82,7 @@ def _samples(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tu
         lines += [f"  picture {image_path(layout.data_dir, painting.sha256)}" for painting in sample.paintings]
         lines += [f"  {turn.speaker:9} {turn.text}" for turn in draft.turns]
         lines.append("")
-    return {"samples": [sample.model_dump(mode="json") for sample in samples]}, [_plain("\n".join(lines))]
+    return {"samples": [sample.model_dump(mode="json") for sample in samples]}, ["\n".join(lines)]
 
 
 def _rejects(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
@@ -98,7 +98,7 @@ def _rejects(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tu
         "by_reason": [{"stage": stage, "reason": reason, "count": n} for (stage, reason), n in counts.items()],
         "rejects": [reject.model_dump(mode="json") for reject in rejects[:num]],
     }
-    return result, [table, _plain("\n".join(lines))] if rejects else [_plain("nothing was dropped")]
+    return result, [table, "\n".join(lines)] if rejects else ["nothing was dropped"]
 
 
 def _coverage(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
@@ -129,9 +129,9 @@ def _trace(layout: "RunLayout", sample_id: str) -> tuple[dict[str, Any], list[An
     from stablellava.synthesis.lineage import Ancestry
 
     lineage = Ancestry(layout.data_dir).trace(sample_id)
-    root = Tree(_plain(f"{lineage.capability}: {lineage.keyword}  {lineage.sample_id}  depth {lineage.depth}"))
+    root = Tree(f"{lineage.capability}: {lineage.keyword}  {lineage.sample_id}  depth {lineage.depth}")
     _grow(root, lineage.shown)
-    none = [] if lineage.shown else [_plain("written without exemplars of a pool")]
+    none = [] if lineage.shown else ["written without exemplars of a pool"]
     return lineage.model_dump(mode="json"), [root, *none]
 
 
@@ -140,7 +140,7 @@ def _grow(tree: Any, shown: "Iterable[ShownExemplar]") -> None:
     for entry in shown:
         source = f"depth {entry.depth}, from {entry.draft_id[:_ID_LENGTH]}" if entry.draft_id else "seed"
         again = " (traced above)" if entry.is_repeated else ""
-        branch = tree.add(_plain(f"{entry.kind} {entry.keyword} [{source}]{again}: {_shorten(entry.text)}"))
+        branch = tree.add(f"{entry.kind} {entry.keyword} [{source}]{again}: {_shorten(entry.text)}")
         _grow(branch, entry.shown)
 
 
@@ -169,7 +169,7 @@ def _influences(layout: "RunLayout", capabilities: tuple[str, ...], num: int) ->
         headers = ("capability", "kind", "keyword", "depth", "shown to", "ancestor of", "draft", "text")
         tables += ["Outputs that reached furthest as exemplars", text_table(headers, rows)]
     else:
-        tables.append(_plain("No output was shown as an exemplar: the run has no pool, or it did not grow."))
+        tables.append("No output was shown as an exemplar: the run has no pool, or it did not grow.")
     return summary.model_dump(mode="json"), tables
 
 
@@ -179,9 +179,3 @@ def _shorten(text: str) -> str:
 
 def _count(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     return dict(sorted(Counter(keys).items(), key=lambda entry: (-entry[1], entry[0])))
-
-
-def _plain(text: str) -> Any:
-    from rich.text import Text
-
-    return Text(text)

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 from rich.console import Console, RenderableType
-from rich.text import Text
 
 _MIN_TABLE_WIDTH = 100
 
@@ -20,9 +19,10 @@ def print_result(result: dict[str, Any], as_json: bool, *renderables: Renderable
     if as_json:
         sys.stdout.write(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
-    console = Console(highlight=False)
+    # What is printed quotes models, files and rows: "[/INST]" and ":car:" are text, no markup.
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:  # in a file or a pipe, nothing is gained by squeezing columns
         console.width = max(console.width, _MIN_TABLE_WIDTH)
     for renderable in renderables:
         # Lines are left whole: a wrapped path cannot be copied.
-        console.print(renderable, soft_wrap=isinstance(renderable, str | Text))
+        console.print(renderable, soft_wrap=isinstance(renderable, str))

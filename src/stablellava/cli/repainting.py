@@ -46,8 +46,6 @@ def repaint(
 
     Example: stablellava repaint cat.png --model models/sdxl --out again
     """
-    from rich.text import Text
-
     from stablellava.cli.output import note, print_result
     from stablellava.cli.runs import existing_run
     from stablellava.core.errors import ConfigError
@@ -68,8 +66,7 @@ def repaint(
     num_same = sum(report.is_same for report in reports)
     result = {"num_same": num_same, "pictures": [report.model_dump(mode="json") for report in reports]}
     lines = [line for report in reports for line in _describe(report)]
-    # As Text, so that brackets of a prompt are not read as markup.
-    print_result(result, as_json, Text("\n".join([*lines, f"{num_same} of {len(reports)} the same to the byte"])))
+    print_result(result, as_json, "\n".join([*lines, f"{num_same} of {len(reports)} the same to the byte"]))
 
 
 def _find(files: list[Path] | None, run: Path | None, sample: str | None) -> "list[Original]":

@@ -111,7 +111,6 @@ def preview(
 
 def _print_requests(settings: "RunConfig", capability: str, num: int, as_json: bool) -> None:
     import orjson
-    from rich.text import Text
 
     from stablellava.cli.output import print_result
     from stablellava.core.errors import ConfigError
@@ -130,4 +129,4 @@ def _print_requests(settings: "RunConfig", capability: str, num: int, as_json: b
         lines += [f"[{message.role}]\n{message.text}\n" for message in request.messages]
         lines.append(f"[answer held to] {orjson.dumps(request.json_schema).decode()}\n")
     shown = {"requests": [request.model_dump(mode="json") for request in requests]}
-    print_result(shown, as_json, Text("\n".join(lines)))
+    print_result(shown, as_json, "\n".join(lines))
