@@ -132,7 +132,8 @@ def _snippet(report: "CalibrationReport", backend: "BackendSettings | None") -> 
     check: dict[str, object] = {"check": report.check}
     if backend:
         check["backend"] = backend.model_dump(mode="json")
-    least = round(report.overall.threshold, 4)
+    # To the last digit: rounded up, it would drop good pairs that score just as much.
+    least = report.overall.threshold
     if report.check == "judge":
         check["options"] = {"min_share": least}
     else:
@@ -140,6 +141,6 @@ def _snippet(report: "CalibrationReport", backend: "BackendSettings | None") -> 
     if report.model_path:
         check["options"] = {"model": report.model_path}
     if report.by_capability and report.check != "judge":
-        check["thresholds"] = {name: round(one.threshold, 4) for name, one in report.by_capability.items()}
+        check["thresholds"] = {name: one.threshold for name, one in report.by_capability.items()}
     settings = yaml.safe_dump({"synthesis": {"verify": {"checks": [check]}}}, sort_keys=False)
     return f"To use it, put this into the settings of a run:\n\n{settings}"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from stablellava.cli.app import build_app
@@ -116,6 +117,16 @@ def test_calibrating_prints_settings_that_can_be_used_as_they_are(check: str, tm
     settings = tmp_path / "settings.yaml"
     settings.write_text(_snippet(report, backend).partition("\n\n")[2], encoding="utf-8")
     assert run("plan", "--config", str(settings)).exit_code == 0
+
+
+@pytest.mark.parametrize("check", ["judge", "image_text"])
+def test_calibrated_settings_keep_the_good_pairs_that_score_just_the_threshold(check: str) -> None:
+    measured = pick_threshold([1 / 3, 2 / 3, 1.0], [False, True, True], 0.0)
+    report = CalibrationReport(check=check, overall=measured, by_capability={"animal": measured}, is_planted=True)
+    settings = yaml.safe_load(_snippet(report, None).partition("\n\n")[2])
+    (found,) = settings["synthesis"]["verify"]["checks"]
+    least = [found["options"]["min_share"]] if check == "judge" else [found["threshold"], found["thresholds"]["animal"]]
+    assert all(threshold <= 2 / 3 for threshold in least)
 
 
 def test_a_plan_refuses_checks_that_lack_something() -> None:
