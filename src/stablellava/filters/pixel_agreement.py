@@ -9,6 +9,8 @@ Shape legend: N pictures, D features, T terms.
 """
 
 import io
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -80,10 +82,10 @@ class AgreementModel:
     def load(cls, path: Path) -> "AgreementModel":
         """Read what ``save`` wrote. Raises: RecordError."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             return cls(terms=tuple(str(term) for term in arrays.pop("terms")), **arrays)
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as exc:
             raise RecordError(
                 f"{path}: not a fitted pixel check ({exc}); make one with 'stablellava calibrate'"
             ) from exc

@@ -141,8 +141,20 @@ def test_a_saved_check_gives_the_same_scores(model: AgreementModel, tmp_path: Pa
     assert loaded.score(READER.read(images), drafts) == model.score(READER.read(images), drafts)
 
 
-def test_a_file_that_is_no_check_is_named(tmp_path: Path) -> None:
-    (tmp_path / "check.npz").write_bytes(b"no archive")
+def test_a_damaged_check_is_named(model: AgreementModel, tmp_path: Path) -> None:
+    path = tmp_path / "check.npz"
+    model.save(path)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 100] = bytes(100)
+    path.write_bytes(bytes(data))
+    with pytest.raises(RecordError, match=r"check\.npz: not a fitted pixel check"):
+        AgreementModel.load(path)
+
+
+@pytest.mark.parametrize("data", [b"no archive", b"", b"PK\x03\x04torn"], ids=["other", "empty", "torn"])
+def test_a_file_that_is_no_check_is_named(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "check.npz").write_bytes(data)
     with pytest.raises(RecordError, match=r"check\.npz: not a fitted pixel check"):
         AgreementModel.load(tmp_path / "check.npz")
 
