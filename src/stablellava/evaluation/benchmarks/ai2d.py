@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
-from stablellava.evaluation.benchmarks.ai2d_diagrams import draw_labels
+from stablellava.evaluation.benchmarks.ai2d_diagrams import LabelledDiagram
 from stablellava.evaluation.benchmarks.base import (
     Answered,
     Scored,
@@ -19,11 +19,12 @@ from stablellava.evaluation.benchmarks.base import (
     Task,
     ask_choice,
     cluster_of,
+    locate_picture,
     score_each,
 )
 from stablellava.evaluation.benchmarks.pictures import Base64Picture, ParquetPicture, PictureSource
-from stablellava.evaluation.benchmarks.rows import Row, RowError, show
-from stablellava.evaluation.benchmarks.tables import as_object, read_json, read_records
+from stablellava.evaluation.benchmarks.rows import Row, show
+from stablellava.evaluation.benchmarks.tables import as_object, build_row, read_json, read_records
 from stablellava.evaluation.official.aggregating import GroupedScore, report_means
 from stablellava.evaluation.official.ai2d import score_ai2d, score_ai2d_rules
 
@@ -58,15 +59,16 @@ def _read_folder(folder: Path) -> Iterator[Row]:
         image = str(content.get("imageName", file.stem))
         if test_ids is not None and Path(image).stem not in test_ids:
             continue
-        for number, (text, cells) in enumerate(content.get("questions", {}).items(), start=1):
-            yield Row(file, f"question {number}", {**cells, "question": text, "image_name": image, "folder": folder})
+        for number, (text, cells) in enumerate(as_object(content.get("questions"), file).items(), start=1):
+            row = build_row(file, f"question {number}", cells)
+            yield replace(row, cells={**row.cells, "question": text, "imageName": image, "folder": folder})
 
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
-    if "image_name" in row.cells:
+    if "imageName" in row.cells:
         options = _read_options(row, row.texts("answerTexts"))
         answer, item_id = _letter_at(row, "correctAnswer", options), row.text("questionId")
-        picture = _draw(row, source.variant)
+        picture = _find_diagram(row, source)
     else:
         has_list = "options" in row.cells
         options = _read_options(row, row.texts("options")) if has_list else row.lettered(_LETTERS)
@@ -99,20 +101,15 @@ def _letter_at(row: Row, column: str, options: dict[str, str]) -> str:
     return list(options)[place]
 
 
-def _draw(row: Row, variant: str) -> PictureSource:
-    folder, name = Path(row.cells["folder"]), row.text("image_name")
-    path = folder / "images" / name
-    if not path.is_file():
-        raise row.error("imageName", f"no picture {name!r} in {folder / 'images'}; put it there")
+def _find_diagram(row: Row, source: Source) -> PictureSource:
+    folder = Path(row.cells["folder"])
+    path = locate_picture(row, "imageName", source, [folder / "images"])
     if not row.cells.get("abcLabel"):
         return path
-    labels = folder / "annotations" / f"{name}.json"
+    labels = folder / "annotations" / f"{row.text('imageName')}.json"
     if not labels.is_file():
         raise row.error("abcLabel", f"the options are labels of the diagram, but there is no {labels}; put it there")
-    try:
-        return draw_labels(path, read_json(labels), is_masked=variant != "llava-no-mask")
-    except RecordError as exc:
-        raise RowError(f"{labels}: {exc}") from exc
+    return LabelledDiagram(path, labels, is_masked=source.variant != "llava-no-mask")
 
 
 def _take_picture(row: Row) -> PictureSource:

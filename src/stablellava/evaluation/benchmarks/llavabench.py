@@ -20,14 +20,16 @@ from stablellava.evaluation.official.llavabench import Review, parse_score, repo
 
 _CATEGORIES = ("conv", "detail", "complex")
 _BOTH_ORDERS = "llava-both-orders"
+_CONTEXT, _REFERENCE = "context.jsonl", "answers_gpt4.jsonl"
 
 
 def _open_rows(source: Source) -> Iterator[Row]:
     """Yield questions with the caption of their image and GPT-4's answer."""
     folder = source.path if source.path.is_dir() else source.path.parent
     questions = folder / "questions.jsonl" if source.path.is_dir() else source.path
-    captions = {row.text("image"): _read_caption(row) for row in read_json_lines(folder / "context.jsonl")}
-    answers = {row.text("question_id"): row.optional("text") for row in read_json_lines(folder / "answers_gpt4.jsonl")}
+    context, reference = (map(Row.checked, read_json_lines(folder / name)) for name in (_CONTEXT, _REFERENCE))
+    captions = {row.text("image"): _read_caption(row) for row in context}
+    answers = {row.text("question_id"): row.optional("text") for row in reference}
     for row in read_json_lines(questions):
         found = {"caption": captions.get(row.optional("image")), "gpt4": answers.get(row.optional("question_id"))}
         yield replace(row, cells={**row.cells, **found})
@@ -42,7 +44,7 @@ def _read_caption(row: Row) -> str:
 
 def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
     image, question = row.text("image"), row.text("text")
-    for column, file in (("caption", "context.jsonl"), ("gpt4", "answers_gpt4.jsonl")):
+    for column, file in (("caption", _CONTEXT), ("gpt4", _REFERENCE)):
         if not row.cells.get(column):
             key = "image" if column == "caption" else "question_id"
             raise row.error(key, f"{show(row.cells.get(key))} stands in no row of {file}; add it there")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow.parquet as pq
 
@@ -36,13 +36,19 @@ class ParquetPicture:
     """Of the row within its group."""
 
 
-PictureSource = Path | bytes | Base64Picture | ParquetPicture
+class Drawing(Protocol):
+    """A picture that is made when it is wanted; equal ones are made once."""
+
+    def draw(self) -> bytes:
+        """Return it, encoded. Raises: RecordError."""
+        ...
+
+
+PictureSource = Path | Base64Picture | ParquetPicture | Drawing
 
 
 def load_picture(source: PictureSource) -> bytes:
     """Return the encoded picture. Raises: RecordError with what is wrong, without saying where."""
-    if isinstance(source, bytes):
-        return source
     if isinstance(source, Path):
         return source.read_bytes()
     if isinstance(source, Base64Picture):
@@ -51,6 +57,8 @@ def load_picture(source: PictureSource) -> bytes:
         except (binascii.Error, ValueError) as exc:
             shown = source.text[:20]
             raise RecordError(f"broken base64 that begins {shown!r} ({exc}); export the picture again") from exc
+    if not isinstance(source, ParquetPicture):
+        return source.draw()
     cell = _read_column(source.path, source.row_group, source.column)[source.index]
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if not isinstance(data, bytes):

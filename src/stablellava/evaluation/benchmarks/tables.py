@@ -68,8 +68,9 @@ def read_json(path: Path) -> Any:
 def read_records(path: Path) -> Iterator[Row]:
     """Yield rows of a table by its suffix: .tsv, .jsonl, .parquet, or .json with a list of objects.
 
-    Raises: RecordError for another suffix and what the single formats raise.
+    Raises: RecordError for a folder, another suffix, and what the single formats raise.
     """
+    ensure_file(path)
     if path.suffix == ".tsv":
         yield from read_separated(path)
     elif path.suffix == ".jsonl":

@@ -6,7 +6,6 @@ Whether the prompt lists what an OCR system read changes the figure by some 13 p
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import TaskItem
@@ -30,6 +29,7 @@ from stablellava.evaluation.official.textvqa import score_textvqa, score_textvqa
 
 _NUM_ANNOTATIONS = 10
 _OCR_LEAD = "Reference OCR token: "
+_OCR_FILE = "TextVQA_Rosetta_OCR_v0.2_val.json"
 _WITH_OCR = "llava"
 
 
@@ -50,9 +50,13 @@ def _read_rows(path: Path) -> Iterator[Row]:
     if path.suffix == ".parquet":
         yield from read_parquet(path)
         return
+    yield from _list_entries(path, "TextVQA_0.5.1_val.json")
+
+
+def _list_entries(path: Path, official_name: str) -> Iterator[Row]:
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
-        raise RecordError(f'{path}: no list under "data"; the file is TextVQA_0.5.1_val.json')
+        raise RecordError(f'{path}: no list under "data"; the file is {official_name}')
     yield from list_rows(path, content["data"], "data entry")
 
 
@@ -60,12 +64,14 @@ def _read_ocr(folder: Path) -> dict[tuple[str, str], str]:
     """Return OCR lines by image and lower-case question (LLaVA's file), or by image alone (TextVQA's)."""
     lines: dict[tuple[str, str], str] = {}
     for path in sorted(folder.glob("*Rosetta_OCR*.json")):
-        entries: list[dict[str, Any]] = read_json(path).get("data", [])
-        lines.update({(str(e["image_id"]), ""): _OCR_LEAD + ", ".join(e["ocr_tokens"]) for e in entries})
+        for row in map(Row.checked, _list_entries(path, _OCR_FILE)):
+            lines[row.text("image_id"), ""] = _join_tokens(row, "a list of texts is needed")
     for path in sorted(folder.glob("*_ocr.jsonl")):
-        for row in read_json_lines(path):
-            question, *between, _ = row.text("text").split("\n")
-            lines[row.text("question_id"), question.lower()] = "\n".join(between)
+        for row in map(Row.checked, read_json_lines(path)):
+            question, *between = row.text("text").split("\n")
+            if not between:
+                raise row.error("text", f"got {show(question)}; LLaVA's prompt has the question on a line of its own")
+            lines[row.text("question_id"), question.lower()] = "\n".join(between[:-1])
     return lines
 
 
@@ -87,13 +93,17 @@ def _read_row(row: Row, source: Source) -> Sequence[SourceItem]:
 def _read_ocr_line(row: Row) -> str:
     if "ocr_line" in row.cells:
         return row.text("ocr_line")
+    advice = (
+        f"LLaVA-1.5's prompt lists OCR tokens: put llava_textvqa_val_v051_ocr.jsonl or {_OCR_FILE} beside the file, or "
+        "use --variant no-ocr"
+    )
+    return _join_tokens(row, advice)
+
+
+def _join_tokens(row: Row, advice: str) -> str:
     tokens = row.cells.get("ocr_tokens")
     if not isinstance(tokens, list):
-        raise row.error(
-            "ocr_tokens",
-            f"got {show(tokens)}; LLaVA-1.5's prompt lists OCR tokens: put llava_textvqa_val_v051_ocr.jsonl or "
-            "TextVQA_Rosetta_OCR_v0.2_val.json beside the file, or use --variant no-ocr",
-        )
+        raise row.error("ocr_tokens", f"got {show(tokens)}; {advice}")
     return _OCR_LEAD + ", ".join(map(str, tokens))
 
 

@@ -75,6 +75,9 @@ CASES: list[tuple[Callable[..., Path], files.Change, str]] = [
     (files.ai2d, put("questions", "What is shown?", "answerTexts", value=["x"]),
      r"column 'answerTexts': got 1 options; 2 to 4"),
     (files.ai2d, put("imageName", value="8.png"), r"column 'imageName': no picture '8.png'"),
+    (files.ai2d, put("imageName", value="../questions/7.png.json"), r"column 'imageName': '\.\./questions.*' leaves"),
+    (files.ai2d, put("questions", value=[]), r"7\.png\.json holds '\[\]'; a JSON object is needed"),
+    (files.ai2d, put("questions", "What is shown?", value="a leaf"), r"question 2: 'a leaf' is no JSON object"),
     (files.ai2d_tsv, put(0, "answer", value="E"),
      r"ai2d\.tsv, row 2, column 'answer': got 'E'; it must be one of A, B, C, D"),
     (files.ai2d_tsv, put(1, "image", value="9"), r"row 3, column 'image': got '9': neither a picture nor the index"),
@@ -168,6 +171,49 @@ def test_a_bad_cell_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_labels_of_a_diagram_that_cannot_be_read_are_told_in_one_line(tmp_path: Path) -> None:
+    path = files.ai2d(tmp_path)
+    files.write_json(path / "annotations" / "7.png.json", {"text": {"T0": {"rectangle": [0, 0]}}})
+    with pytest.raises(RecordError, match=r"question 1, column 'image': .*7\.png\.json: not a text box with rectangle"):
+        load_task(find_task("ai2d"), path, tmp_path / "out")
+    with pytest.raises(RecordError, match=r"7\.png\.json: broken JSON"):
+        (path / "annotations" / "7.png.json").write_text("{")
+        load_task(find_task("ai2d"), path, tmp_path / "out")
+
+
+def test_a_limit_draws_no_diagram_of_later_questions(tmp_path: Path) -> None:
+    def swap(content: dict[str, Any]) -> None:
+        content["questions"] = dict(reversed(content["questions"].items()))
+
+    path = files.ai2d(tmp_path, swap)
+    files.write_json(path / "annotations" / "7.png.json", "no labels")
+    loaded = load_task(find_task("ai2d"), path, tmp_path / "out", limit=1)
+    assert [item.question for item in loaded.items] == ["What is shown?"]
+
+
+BESIDE: list[tuple[str, str, str, str]] = [
+    ("llavabench", "context.jsonl", "{", r"context\.jsonl, line 1: broken JSON"),
+    ("llavabench", "answers_gpt4.jsonl", "[]", r"answers_gpt4\.jsonl, line 1: '\[\]' is no JSON object"),
+    ("textvqa", "TextVQA_Rosetta_OCR_v0.2_val.json", "[]", r'Rosetta.*: no list under "data"; the file is TextVQA_Ros'),
+    ("textvqa", "TextVQA_Rosetta_OCR_v0.2_val.json", '{"data": [{"image_id": "abc"}]}',
+     r"Rosetta.*, data entry 1, column 'ocr_tokens': got None; a list of texts is needed"),
+    ("textvqa", "x_ocr.jsonl", '{"question_id": "abc", "text": "what?"}',
+     r"x_ocr\.jsonl, line 1, column 'text': got 'what\?'; LLaVA's prompt has the question on a line of its own"),
+    ("textvqa", "x_ocr.jsonl", "{", r"x_ocr\.jsonl, line 1: broken JSON"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "name", "content", "message"), BESIDE)
+def test_a_bad_file_beside_the_rows_is_told_in_one_line(
+    task: str, name: str, content: str, message: str, tmp_path: Path
+) -> None:
+    path = files.WRITERS[task](tmp_path)
+    ((path if path.is_dir() else path.parent) / name).write_text(content)
+    with pytest.raises(RecordError, match=message) as caught:
+        load_task(find_task(task), path, tmp_path / "out")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("writer", "change", "num_kept"),
     [
@@ -220,6 +266,10 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(name: str, data: bytes, 
 def test_a_missing_file_and_a_file_without_rows_say_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="does not exist; check the path"):
         load_task(find_task("vizwiz"), tmp_path / "none.json", tmp_path / "out")
+    with pytest.raises(RecordError, match="does not exist; check the path"):
+        load_task(find_task("mme"), tmp_path / "no-folder", tmp_path / "out")
+    with pytest.raises(RecordError, match="is a folder; name a file in it"):
+        load_task(find_task("vizwiz"), tmp_path, tmp_path / "out")
     files.write_json(tmp_path / "val.json", [])
     with pytest.raises(RecordError, match="holds no usable row for vizwiz; needed: the annotations as JSON"):
         load_task(find_task("vizwiz"), tmp_path / "val.json", tmp_path / "out")
