@@ -41,8 +41,9 @@ def _judge(request: DraftRequest, result: Draft | DraftRefusal) -> Draft | Rejec
     if asked != got:
         # A writer that swaps keyword or place would carry held-out combinations into the training data.
         return reject_request(request, "draft_off_plan", f"asked for {asked[1:]}, got {got[1:]}")
-    # Seconds differ from run to run and data must not.
-    return result.model_copy(update={"stamp": result.stamp.model_copy(update={"seconds": None})})
+    # Seconds, and where an answer came from, differ from run to run and data must not.
+    stamp = result.stamp.model_copy(update={"seconds": None, "from_cache": False})
+    return result.model_copy(update={"stamp": stamp})
 
 
 def reject_request(request: DraftRequest, reason: str, detail: str) -> Rejected:

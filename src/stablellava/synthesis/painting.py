@@ -62,8 +62,8 @@ def describe_painting(job: PaintJob, painted: Painted, picture: Picture) -> Pain
         perceptual_hash=picture.perceptual_hash,
         drawn=painted.drawn,
         ignored=painted.ignored,
-        # Seconds differ from run to run and data must not.
-        stamp=painted.stamp.model_copy(update={"seconds": None}),
+        # Seconds, and where a picture came from, differ from run to run and data must not.
+        stamp=painted.stamp.model_copy(update={"seconds": None, "from_cache": False}),
     )
 
 

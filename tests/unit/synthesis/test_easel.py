@@ -1,8 +1,12 @@
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from fault_server import Fault, FaultServer, serve
 from stablellava.backends.catalog import build_backend
 from stablellava.core.errors import BackendFailed
 from stablellava.core.sample import Painted, Painting, PaintJob, PaintRefusal
@@ -47,6 +51,23 @@ def test_a_resumed_shard_paints_the_same_pictures_together(tmp_path: Path) -> No
     assert resumed.calls == whole.calls[1:]
     assert easel.num_painted == sum(map(len, resumed.calls))
     assert all(isinstance(outcome, Painting) for outcome in expected)
+
+
+def test_a_picture_out_of_the_cache_gives_the_same_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key-7d1f0c")
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(buffer, format="PNG")
+    picture = {"data": [{"b64_json": base64.b64encode(buffer.getvalue()).decode()}]}
+    with serve(FaultServer(lambda number, body: Fault("json", picture))) as server:
+        options = {"model": "m", "base_url": server.base_url, "cache_file": str(tmp_path / "c.sqlite")}
+        painter = build_backend("painter", "openai-images", options)
+        first, second = (
+            Easel(painter, tmp_path / name, ShardJournal(tmp_path / f"{name}.jsonl")).paint(make_jobs(3))
+            for name in ("first", "second")
+        )
+        painter.close()
+    assert len(server.bodies) == 3
+    assert first == second
 
 
 def test_a_job_without_an_answer_is_an_error(tmp_path: Path) -> None:
