@@ -98,6 +98,7 @@ def test_a_share_that_would_repeat_a_source_unasked_is_refused_before_training(
 def test_a_source_of_which_nothing_remains_is_named(language_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text('["a", "b"]')
-    config = tiny_vlm.training_config(language_model, f'training.align.sources=[{{"path": "{path}"}}]')
+    asked = (f'training.align.sources=[{{"path": "{path}"}}]', "training.align.num_samples=null")
+    config = tiny_vlm.training_config(language_model, *asked)
     with pytest.raises(RecordError, match=r"source 'rows\.json': none of its 2 rows can be used; see"):
         train_stage(config, new_run(tmp_path / "run"), "align")

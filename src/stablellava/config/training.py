@@ -85,7 +85,8 @@ class StageConfig(Settings):
     lora: LoraSettings | None = None
     """Adapters instead of the language model's own weights (train_language_model must be on); None: full training."""
     num_samples: int | None = Field(default=None, ge=1)
-    """Samples drawn (without repeats until all were seen once); None: every sample once per epoch."""
+    """Samples drawn (without repeats until all were seen once); None: every sample once per epoch. Sources without
+    shares say it themselves."""
     num_epochs: float = Field(default=1.0, gt=0)
     """Used when num_samples is None."""
     learning_rate: float = Field(gt=0)

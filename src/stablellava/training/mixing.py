@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stablellava.config.training import SourceSettings, StageConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
+from stablellava.training.batching import draw_examples
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ class Mixture:
         return order
 
 
-def draw_from_sources(
+def draw_samples(
     stage: StageConfig, source_of: NDArray[np.int64], taught: NDArray[np.int64], seed: int
 ) -> NDArray[np.int64]:
     """Return the samples of all steps in order: numbers of ``taught``, which says what may be drawn.
 
     ``source_of`` gives the source of every sample. Raises: as ``count_draws``.
     """
+    if not stage.sources:
+        return taught[draw_examples(len(taught), stage.num_samples, stage.num_epochs, seed)]
     rows = [taught[source_of[taught] == number] for number in range(len(stage.sources))]
     counts = count_draws(stage.sources, [len(own) for own in rows], stage.num_samples, stage.num_epochs)
     named = zip(name_sources(stage.sources), rows, counts, strict=True)

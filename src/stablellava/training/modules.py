@@ -42,7 +42,7 @@ def choose_trainable(llava: LlavaForConditionalGeneration, stage: StageConfig, s
             parameter.requires_grad_(True)
     elif stage.train_language_model:
         _choose_layers(llava, stage, stage_name)
-    if not any(parameter.requires_grad for parameter in llava.parameters()):
+    if stage.lora is None and not any(parameter.requires_grad for parameter in llava.parameters()):
         raise ConfigError(
             f"training.{stage_name}: nothing would learn; set train_projector or train_language_model to true"
         )

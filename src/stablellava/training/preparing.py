@@ -17,13 +17,13 @@ from stablellava.model.checkpoints import begin_vlm, load_vlm
 from stablellava.model.feature_cache import FeatureCache
 from stablellava.store.image_refs import ImageRef
 from stablellava.store.layout import RunLayout
-from stablellava.training.batching import StepPlan, StepShape, draw_examples, plan_steps
+from stablellava.training.batching import StepPlan, StepShape, plan_steps
 from stablellava.training.collating import CachedPatches, DecodedPictures, PackingCollator, PaddingCollator
 from stablellava.training.data import TrainingExample
 from stablellava.training.encoded_samples import EncodedSamples, encode_samples
 from stablellava.training.kernels import shortens_last_layer
 from stablellava.training.labels import DroppedExample, EncodedExample
-from stablellava.training.mixing import draw_from_sources
+from stablellava.training.mixing import draw_samples
 from stablellava.training.modules import choose_trainable, describe_modules
 from stablellava.training.reporting import Progress
 
@@ -142,13 +142,9 @@ def _plan(
     settings: StageConfig, encoded: EncodedSamples, kept_out: Sequence[int], num_processes: int, seed: int
 ) -> StepPlan:
     taught = np.setdiff1d(np.arange(len(encoded)), np.array(kept_out, dtype=np.int64))
-    if settings.sources:
-        drawn = draw_from_sources(settings, np.array(encoded.sources), taught, seed)
-    else:
-        drawn = taught[draw_examples(len(taught), settings.num_samples, settings.num_epochs, seed)]
-    lengths = encoded.lengths
+    drawn = draw_samples(settings, np.array(encoded.sources), taught, seed)
     shape = StepShape(settings.batch_size, settings.gradient_accumulation, num_processes)
-    return plan_steps(lengths, drawn, shape, seed, grouped=settings.group_by_length)
+    return plan_steps(encoded.lengths, drawn, shape, seed, grouped=settings.group_by_length)
 
 
 def _plan_held_out(plan: StepPlan, kept_out: Sequence[int]) -> StepPlan:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stablellava.config.training import StageConfig
-from stablellava.core.errors import RecordError
+from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.record import Record
 from stablellava.store.files import write_atomic
 from stablellava.training.data import DataKind, TrainingExample, delay_description, load_examples, shape_example
@@ -83,11 +83,13 @@ def load_stage_data(
 
     A source that was checked before and whose files did not change is not checked again, but for its bad rows.
 
-    Raises: ConfigError for a source that is not there, RecordError if a source has no usable row.
+    Raises: ConfigError for a source that is not there or an amount that none would heed, RecordError if a source has
+        no usable row.
     """
     if not stage.sources:
         own = load_examples(data_dir, stage.data)
         return StageData([delay_description(example, stage.delayed_description_share) for example in own])
+    _refuse_unheeded_amount(stage)
     names = name_sources(stage.sources)
     sources = [
         open_source(settings, name, data_dir, number)
@@ -106,6 +108,14 @@ def load_stage_data(
         if not report.num_good:
             raise RecordError(f"source {report.source!r}: none of its {report.num_rows:,} rows can be used; see {path}")
     return StageData(StageExamples(stage, sources, reports), tuple(reports))
+
+
+def _refuse_unheeded_amount(stage: StageConfig) -> None:
+    if stage.num_samples is not None and all(source.share is None for source in stage.sources):
+        raise ConfigError(
+            f"num_samples={stage.num_samples} of a stage counts only where its sources have shares; "
+            "set it to null, and samples or epochs on a source"
+        )
 
 
 def _read_reports(path: Path) -> dict[str, SourceReport]:

@@ -43,6 +43,8 @@ class TokenCounts:
     longest_tokens: int | None = None
     """Of the longest sample; samples alike in length share a step, so the largest step is made of such."""
     longest_supervised: int | None = None
+    num_drawn: int | None = None
+    """Over all epochs and sources; None: as the stage's own settings say, which know nothing of sources."""
 
 
 class StagePlan(Record):
@@ -101,7 +103,7 @@ def plan_stage(
     memory = _count(config, settings, sizes, cluster, counts)
     total_gb = sum(part.bytes_per_device for part in memory) / BYTES_PER_GB
     fits = total_gb <= cluster.device_gb
-    drawn = settings.num_samples or round(counts.num_samples * settings.num_epochs)
+    drawn = counts.num_drawn or settings.num_samples or round(counts.num_samples * settings.num_epochs)
     num_tokens = round(drawn * counts.tokens_per_sample)
     rate = cluster.tokens_per_second
     return StagePlan(
@@ -134,7 +136,7 @@ def measure_model(
     llava: LlavaForConditionalGeneration, settings: StageConfig, stage: StageName
 ) -> tuple[ModelSizes, int]:
     """Return what the memory arithmetic needs, and how many parameters adapters add; marks what learns."""
-    choose_trainable(llava, settings if settings.lora is None else _without_language_model(settings), stage)
+    choose_trainable(llava, settings, stage)
     text = llava.config.get_text_config()
     head_width = text.hidden_size // text.num_attention_heads
     num_adapters = count_adapter_parameters(llava, settings)
@@ -170,10 +172,6 @@ def count_adapter_parameters(llava: LlavaForConditionalGeneration, settings: Sta
     return sum(
         settings.lora.rank * (part.in_features + part.out_features) for part in linears if isinstance(part, nn.Linear)
     )
-
-
-def _without_language_model(settings: StageConfig) -> StageConfig:
-    return settings.model_copy(update={"train_language_model": False})
 
 
 def _num_parameters(module: nn.Module) -> int:
@@ -223,7 +221,7 @@ def _advise(
     kept = config.training.speed.gradient_checkpointing
     for checkpointing in dict.fromkeys((kept, True)):
         for strategy in dict.fromkeys((cluster.strategy, "fsdp" if cluster.num_devices > 1 else cluster.strategy)):
-            for batch_size in _halvings(settings.batch_size):
+            for batch_size in _divisors(settings.batch_size):
                 tried = settings.model_copy(update={"batch_size": batch_size})
                 speed = config.training.speed.model_copy(update={"gradient_checkpointing": checkpointing})
                 training = config.training.model_copy(update={"speed": speed})
@@ -245,11 +243,9 @@ def _advise(
     return list(dict.fromkeys(found))[:3]
 
 
-def _halvings(batch_size: int) -> list[int]:
-    sizes = [batch_size]
-    while sizes[-1] > 1:
-        sizes.append(sizes[-1] // 2)
-    return sizes
+def _divisors(batch_size: int) -> list[int]:
+    """Return the smaller batches that accumulation makes up to the same step, the largest first."""
+    return [size for size in range(batch_size, 0, -1) if batch_size % size == 0]
 
 
 def _name_changes(
@@ -267,6 +263,6 @@ def _name_changes(
     if strategy != old_strategy:
         changes.append(f"--strategy {strategy}")
     if batch_size != settings.batch_size:
-        accumulation = settings.gradient_accumulation * math.ceil(settings.batch_size / batch_size)
+        accumulation = settings.gradient_accumulation * settings.batch_size // batch_size
         changes.append(f"batch_size={batch_size} gradient_accumulation={accumulation}")
     return f"{' '.join(changes)} takes {total_gb:.1f} GB"

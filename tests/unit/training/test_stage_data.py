@@ -6,6 +6,7 @@ import pytest
 import tiny_vlm
 from broken_rows import good_row, say, write_pictures
 from stablellava.config.training import SourceSettings, StageConfig
+from stablellava.core.errors import ConfigError
 from stablellava.training.data import delay_description, load_examples
 from stablellava.training.stage_data import StageData, load_stage_data
 
@@ -78,3 +79,8 @@ def test_another_folder_of_pictures_is_looked_into(tmp_path: Path, rows: SourceS
     wrong = rows.model_copy(update={"images": str(tmp_path / "elsewhere")})
     found = [load(tmp_path, source).reports[0].num_good for source in (wrong, rows, wrong)]
     assert found == [1, 3, 1]
+
+
+def test_a_number_that_no_source_would_heed_is_refused(tmp_path: Path, rows: SourceSettings) -> None:
+    with pytest.raises(ConfigError, match="num_samples=800 of a stage counts only where its sources have shares"):
+        load(tmp_path, rows, SourceSettings(epochs=2), num_samples=800)

@@ -1,5 +1,6 @@
 """The plan's figures against calculations by hand, those of docs/training-plan.md."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from stablellava.config.loading import load_config
 from stablellava.config.training import ModelSettings
 from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
+from stablellava.model.assembling import assemble
 from stablellava.model.sketching import count_image_tokens, sketch_llava
 from stablellava.store.layout import RunLayout
 from stablellava.training.counting import count_tokens
@@ -177,3 +179,51 @@ def test_memory_is_counted_for_a_step_of_the_longest_samples(tmp_path: Path) -> 
         plan_stage(settings("7b", 1), "instruct", Cluster(1, 80, "ddp"), each).total_gb for each in (mean, counts)
     ]
     assert totals[0] < totals[1]
+
+
+def test_adapters_beside_a_projector_that_stays_are_planned() -> None:
+    config = settings("7b", 1, True, "training.instruct.train_projector=false")
+    plan = plan_stage(config, "instruct", Cluster(1, 24, "ddp"), COUNTS)
+    assert plan.num_trained == plan.num_adapter_parameters > 0
+
+
+def test_advice_keeps_the_samples_of_a_step() -> None:
+    plan = plan_stage(settings("7b", 10, lora=True), "instruct", Cluster(1, 24, "ddp"), COUNTS)
+    assert plan.advice == ("batch_size=2 gradient_accumulation=5 takes 23.6 GB",)
+
+
+def write_rows(path: Path, answer: str, count: int) -> str:
+    said = [{"from": "human", "value": "Is it?"}, {"from": "gpt", "value": answer}]
+    path.write_text(json.dumps([{"id": str(index), "conversations": said} for index in range(count)]))
+    return str(path)
+
+
+def test_what_is_drawn_of_several_sources_is_counted(tmp_path: Path) -> None:
+    short = write_rows(tmp_path / "short.json", "Yes.", 10)
+    long = write_rows(tmp_path / "long.json", "Yes, very much so, indeed.", 20)
+    language_model = tiny_vlm.write_language_model(tmp_path / "lm")
+
+    def count(*sources: dict[str, object]) -> TokenCounts:
+        overrides = (f"training.instruct.sources={json.dumps(sources)}", "training.instruct.num_samples=null")
+        config = tiny_vlm.training_config(language_model, *overrides)
+        return count_tokens(config, RunLayout(tmp_path / "run"), "instruct")
+
+    alone = [count({"path": path}) for path in (short, long)]
+    assert [(counts.num_samples, counts.num_drawn) for counts in alone] == [(10, 10), (20, 20)]
+    both = count({"path": short, "epochs": 3}, {"path": long, "samples": 5})
+    plan = plan_stage(settings("7b", 1), "instruct", Cluster(1, 80, "ddp"), both)
+    assert (plan.num_samples, plan.num_steps) == (35, 35)
+    assert plan.num_tokens == 30 * alone[0].tokens_per_sample + 5 * alone[1].tokens_per_sample
+    assert plan.num_supervised == 30 * alone[0].supervised_per_sample + 5 * alone[1].supervised_per_sample
+
+
+def test_a_stage_that_goes_on_from_a_checkpoint_is_counted_with_its_tokenizer(tmp_path: Path) -> None:
+    layout = RunLayout(tmp_path / "run")
+    tiny_vlm.write_samples(layout.data_dir, 3)
+    language_model = tiny_vlm.write_language_model(tmp_path / "lm")
+    assemble(tiny_vlm.tiny_settings(language_model), seed=0).save(tmp_path / "start")
+    expected = count_tokens(tiny_vlm.training_config(language_model), layout, "instruct")
+    elsewhere = tiny_vlm.training_config(Path("nowhere"), f"training.model.start={tmp_path / 'start'}")
+    assert count_tokens(elsewhere, layout, "instruct") == expected
+    with pytest.raises(ConfigError, match=r"training\.model\.start='gone' is not a model's folder"):
+        count_tokens(tiny_vlm.training_config(language_model, "training.model.start=gone"), layout, "instruct")
