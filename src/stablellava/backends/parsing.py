@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
+import orjson
+
 from stablellava.backends.schema_fit import find_misfit
 
 _THOUGHT_END = "</think>"
@@ -53,6 +55,10 @@ def parse_answer(text: str, schema: Mapping[str, Any] | None = None, finish_reas
         return ParsedAnswer(None, "the answer is no valid JSON object")
     if "{" in body[end:]:
         return ParsedAnswer(None, "the answer holds more than one JSON object")
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError as exc:  # half of a character, a number of 30 digits: no record can hold it
+        return ParsedAnswer(None, f"the answer cannot be kept: {exc}", was_repaired)
     misfit = find_misfit(value, schema) if schema is not None else ""
     if misfit:
         return ParsedAnswer(None, misfit, was_repaired)
@@ -62,7 +68,7 @@ def parse_answer(text: str, schema: Mapping[str, Any] | None = None, finish_reas
 def _decode(body: str, start: int) -> tuple[Any, int, bool]:
     try:
         value, end = _DECODER.raw_decode(body, start)
-    except JSONDecodeError:
+    except (JSONDecodeError, RecursionError):  # a model that loses itself in brackets
         return None, start, False
     return value, end, bool(body[:start].strip() or body[end:].strip())
 
@@ -80,4 +86,7 @@ def _repair(candidate: str) -> Any:
         return None
     from json_repair import repair_json  # slow to import, and seldom needed
 
-    return repair_json(candidate, return_objects=True, skip_json_loads=True)
+    try:
+        return repair_json(candidate, return_objects=True, skip_json_loads=True)
+    except (RecursionError, ValueError):  # nested deeper than it reads
+        return None

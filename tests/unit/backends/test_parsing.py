@@ -96,3 +96,20 @@ def test_what_is_wrong_is_said_in_words(text: str, said: str) -> None:
 
     assert parsed.value is None
     assert re.search(said, parsed.error)
+
+
+@pytest.mark.parametrize("text", ['{"a": "a dog \\ud83d"}', '{"a": "x", "n": 123456789012345678901234567890}'])
+def test_what_no_record_can_hold_is_an_error(text: str) -> None:
+    parsed = parse_answer(text, SCHEMA)
+
+    assert parsed.value is None
+    assert parsed.error.startswith("the answer cannot be kept")
+
+
+def test_a_whole_character_in_two_escapes_is_kept() -> None:
+    assert parse_answer('{"a": "a dog \\ud83d\\udc36"}', SCHEMA).value == {"a": "a dog \U0001f436"}
+
+
+@pytest.mark.parametrize("end", ["", "]" * 20_000 + "}"])
+def test_a_model_that_loses_itself_in_brackets_is_an_error(end: str) -> None:
+    assert parse_answer('{"a": ' + "[" * 20_000 + end, SCHEMA).value is None
