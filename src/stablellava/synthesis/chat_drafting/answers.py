@@ -112,7 +112,7 @@ def _read_prompt(raw: str, wanted: Sequence[str]) -> PaintPrompt:
 
 
 def _is_shown(text: str, phrase: str) -> bool:
-    if phrase in text or contains_phrase(text, phrase):
+    if contains_phrase(text, phrase):
         return True
     words = [word for word in split_words(phrase) if word not in _FUNCTION_WORDS]
     return bool(words) and all(contains_phrase(text, word) for word in words)

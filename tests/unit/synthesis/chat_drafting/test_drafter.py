@@ -124,6 +124,23 @@ def test_a_prompt_without_its_keyword_is_asked_for_once_more() -> None:
     assert len(chat.asked) == 3
 
 
+def test_a_keyword_inside_another_word_is_not_the_keyword() -> None:
+    (request,) = requests(num=1)
+    hidden = f"x{request.keyword.name}x"
+    chat = TalkingChat(lambda asked: orjson.dumps({"prompt": f"(({hidden})), in the park"}).decode())
+    rejected = draft_one(chat)
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "keyword_not_in_prompt"
+
+
+def test_an_answer_with_half_a_character_is_asked_for_again() -> None:
+    (request,) = requests(num=1)
+    halved = f'{{"prompt": "(({request.keyword.name})), in the park \\ud83d"}}'
+    chat = TalkingChat(answers(halved, write_well))
+    assert isinstance(draft_one(chat), Draft)
+    assert len(chat.asked) == 3
+
+
 def test_a_call_without_an_answer_is_a_reject_with_its_reason() -> None:
     rejected = draft_one(TalkingChat(lambda request: ChatFailure(request_id="x", reason="timed_out", detail="60 s")))
     assert isinstance(rejected, Rejected)
