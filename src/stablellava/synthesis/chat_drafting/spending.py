@@ -100,6 +100,7 @@ class SpendingMeter:
         self._counts: dict[str, Counter[str]] = defaultdict(Counter)
         self._num_calls = 0
         self._tokens = [0, 0]
+        self._unstated_cost = 0.0
 
     @property
     def by_capability(self) -> dict[str, Spending]:
@@ -121,13 +122,16 @@ class SpendingMeter:
         max_calls, max_cost = self._settings.max_calls, self._settings.max_cost
         if max_calls is not None and self._num_calls + num_open >= max_calls:
             return f"synthesis.spending.max_calls={max_calls:,} is reached"
-        spent = self.cost_of(*self._tokens)
+        spent = self.cost_of(*self._tokens) + self._unstated_cost
         if max_cost is not None and spent + reserved + expected_cost > max_cost:
             return f"synthesis.spending.max_cost={max_cost:g} might be passed by the next call; {spent:.4g} is spent"
         return ""
 
-    def count(self, capability: str, answer: ChatReply | ChatFailure) -> None:
-        """Count an answer, or a call without one."""
+    def count(self, capability: str, answer: ChatReply | ChatFailure, bound_cost: float = 0.0) -> None:
+        """Count an answer, or a call without one.
+
+        Where the server does not say what an answer took, the most that it may have cost counts towards the limit.
+        """
         counts = self._counts[capability]
         if isinstance(answer, ChatFailure):
             counts["num_failed"] += 1
@@ -142,6 +146,7 @@ class SpendingMeter:
         self._num_calls += 1
         if stamp.tokens_in is None or stamp.tokens_out is None:
             counts["num_unstated"] += 1
+            self._unstated_cost += bound_cost
             return
         counts["tokens_in"] += stamp.tokens_in
         counts["tokens_out"] += stamp.tokens_out
@@ -200,7 +205,7 @@ class MeteredChat:
             self._num_open -= 1
             self._reserved = self._reserved - expected if self._num_open else 0.0
             self._settled.set()
-        self._meter.count(capability_counted(request), answer)
+        self._meter.count(capability_counted(request), answer, expected)
         return answer
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from stablellava.config.synthesis import SpendingSettings
-from stablellava.core.chat import ChatFailure, ChatMessage, ChatRequest
+from stablellava.core.chat import ChatFailure, ChatMessage, ChatReply, ChatRequest
 from stablellava.core.errors import ConfigError
 from stablellava.synthesis.chat_drafting.spending import (
     LimitReached,
@@ -61,6 +61,31 @@ def test_a_limited_cost_is_used_but_never_passed() -> None:
     assert meter.total.cost is not None
     assert 16.0 <= meter.total.cost <= 21.0
     assert num_refused
+
+
+class SilentChat(TalkingChat):
+    """A server that does not say what its answers took."""
+
+    async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
+        answer = await super().ask(request)
+        assert isinstance(answer, ChatReply)
+        unstated = {"tokens_in": None, "tokens_out": None}
+        return answer.model_copy(update={"stamp": answer.stamp.model_copy(update=unstated)})
+
+
+def test_a_limited_cost_holds_where_the_server_states_no_tokens() -> None:
+    meter = SpendingMeter(SpendingSettings(max_cost=21.0, **PRICES))
+    chat = MeteredChat(SilentChat(lambda _: "{}"), meter)
+    asked = ChatRequest(request_id="a/1", messages=(ChatMessage(role="user", text="x" * 270),), max_tokens=11)
+
+    async def ask_on() -> None:
+        for _ in range(30):
+            await chat.ask(asked)
+
+    with pytest.raises(LimitReached, match="max_cost=21"):
+        asyncio.run(ask_on())
+    assert 9 <= meter.total.num_unstated <= 11
+    assert meter.total.cost is None
 
 
 def test_a_limited_cost_needs_prices() -> None:
