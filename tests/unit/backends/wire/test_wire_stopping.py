@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from fault_server import Fault, FaultServer, serve
+from stablellava.backends.adapters.wire.breaker import CircuitBreaker
+from stablellava.backends.adapters.wire.options import read_wire_options
+from stablellava.backends.adapters.wire.problems import Problem
 from stablellava.backends.catalog import build_backend
+from stablellava.backends.keys import ApiKey
 from stablellava.core.chat import ChatMessage, ChatReply, ChatRequest
 from stablellava.core.errors import BackendFailed, BackendMissing, ConfigError
 
@@ -99,6 +103,26 @@ def test_a_server_that_only_fails_later_is_given_the_patience_that_was_asked_for
         ask_many(server.base_url, patience_seconds=0.3, max_tries=1000)
 
     assert 0.3 <= time.monotonic() - started < 5
+
+
+def test_one_dropped_connection_amid_refusals_is_no_server_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaker = CircuitBreaker(read_wire_options({"base_url": "http://localhost/v1"}), ApiKey("", "nowhere"))
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    breaker.note_failure(Problem("speed", "rate_limited"))
+    now += 60
+    breaker.note_failure(Problem("speed", "rate_limited"))
+    breaker.note_failure(Problem("unreachable", "server_gone", "Connection refused"))
+    now += 9
+    with pytest.raises(BackendFailed, match="nothing answers at"):
+        breaker.note_failure(Problem("unreachable", "server_gone", "Connection refused"))
+
+
+def test_a_server_that_forbids_says_why(server: FaultServer) -> None:
+    server.say = lambda number, body: Fault(403, {"error": {"message": "country not supported"}})
+
+    with pytest.raises(BackendFailed, match="country not supported"):
+        ask_many(server.base_url, 1)
 
 
 def test_a_wrong_key_is_told_by_the_name_of_its_variable(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:

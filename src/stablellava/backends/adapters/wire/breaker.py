@@ -19,6 +19,7 @@ class CircuitBreaker:
         self._has_succeeded = False
         self._num_failures = 0
         self._failing_since = 0.0
+        self._unreachable_since: float | None = None
         self._verdict: str | None = None
 
     def check(self) -> None:
@@ -30,6 +31,7 @@ class CircuitBreaker:
         """The server answered."""
         self._has_succeeded = True
         self._num_failures = 0
+        self._unreachable_since = None
 
     def note_failure(self, problem: Problem) -> None:
         """Take a failed try into account.
@@ -40,7 +42,11 @@ class CircuitBreaker:
         if self._num_failures == 0:
             self._failing_since = now
         self._num_failures += 1
-        self._verdict = self._verdict or self._judge(problem, now - self._failing_since)
+        if problem.was_answered:
+            self._unreachable_since = None
+        elif problem.scope == "unreachable" and self._unreachable_since is None:
+            self._unreachable_since = now
+        self._verdict = self._verdict or self._judge(problem, now)
         self.check()
 
     def stop(self, verdict: str) -> None:
@@ -51,11 +57,12 @@ class CircuitBreaker:
         self._verdict = self._verdict or verdict
         raise BackendFailed(self._verdict)
 
-    def _judge(self, problem: Problem, seconds: float) -> str | None:
-        url, options = self._options.base_url, self._options
+    def _judge(self, problem: Problem, now: float) -> str | None:
+        url, options, seconds = self._options.base_url, self._options, now - self._failing_since
         detail = self._key.scrub(problem.detail)
         if problem.reason == "wrong_key" or (problem.reason == "forbidden" and not self._has_succeeded):
-            return f"{url} refuses the key in {self._key.source}: set the right one, or name another with key_env"
+            said = f" ({detail})" if detail else ""
+            return f"{url} refuses the key in {self._key.source}{said}: set the right one, or name another with key_env"
         if problem.reason == "no_credit":
             return f"no credit left for the key in {self._key.source} at {url}: {detail}"
         if problem.scope == "run":
@@ -67,7 +74,7 @@ class CircuitBreaker:
             )
         if problem.scope == "unreachable":
             patience = options.unreachable_seconds if self._has_succeeded else options.unreachable_seconds / 4
-            is_over = seconds >= patience
+            is_over = now - (self._unreachable_since or now) >= patience
             return (
                 f"nothing answers at {url} ({detail}): is the server running, and base_url right?" if is_over else None
             )

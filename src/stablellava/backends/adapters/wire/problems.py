@@ -33,6 +33,11 @@ class Problem:
     wait_seconds: float | None = None
 
     @property
+    def was_answered(self) -> bool:
+        """Whether something listens there: it answered, if only to refuse."""
+        return self.scope in ("run", "speed", "request") or self.reason in ("server_error", "unreadable_answer")
+
+    @property
     def is_about_schema(self) -> bool:
         """Whether the server refused to hold its answer to a schema."""
         words = self.detail.lower()
