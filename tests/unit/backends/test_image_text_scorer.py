@@ -86,6 +86,14 @@ def test_a_text_longer_than_the_encoder_is_scored_in_parts_and_its_end_counts(
     assert same != other
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_a_word_longer_than_the_encoder_is_scored_to_its_end(checkpoints: dict[str, Path], kind: str) -> None:
+    scorer = build_backend("scorer", "image-text", {"model": str(checkpoints[kind])})
+    word = "something" * 60  # stands for a sentence without spaces, as in Chinese
+    same, other = scorer.score([picture("red")], [(word + " seaside", word + " kitchen")])[0]
+    assert same != other
+
+
 def test_a_model_that_is_no_scorer_is_refused(tmp_path: Path) -> None:
     config = LlamaConfig(
         vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2

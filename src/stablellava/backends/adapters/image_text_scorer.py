@@ -1,11 +1,12 @@
 """CLIP and SigLIP as scorers of pictures and texts, through transformers.
 
-Texts are never cut: one that is longer than the encoder holds is scored in parts of whole words, and the mean of
+Nothing of a text is lost: one that is longer than the encoder holds is scored in parts of whole words, and the mean of
 its parts counts.
 """
 
 import io
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,24 @@ class ImageTextScorer:
         return float(cosines.mean()) * 100
 
     def _split(self, text: str) -> Iterator[str]:
-        """Yield the text, or the fewest parts of whole words that the encoder holds."""
+        """Yield the text, or the fewest parts of whole words that the encoder holds; a longer word is cut, too."""
         words: list[str] = []
-        for word in text.split():
+        for word in chain.from_iterable(map(self._cut, text.split())):
             if words and self._count(" ".join([*words, word])) > self._max_tokens:
                 yield " ".join(words)
                 words = []
             words.append(word)
         yield " ".join(words)
+
+    def _cut(self, word: str) -> Iterator[str]:
+        """Yield the word, or pieces that the encoder holds: Chinese has no spaces, nor has an address."""
+        # No token is shorter than a byte, so that most words need no counting.
+        if len(word) < 2 or len(word.encode()) + 2 <= self._max_tokens or self._count(word) <= self._max_tokens:
+            yield word
+            return
+        middle = len(word) // 2
+        yield from self._cut(word[:middle])
+        yield from self._cut(word[middle:])
 
     def _count(self, text: str) -> int:
         return len(self._tokenizer(text, add_special_tokens=True, truncation=False, verbose=False)["input_ids"])
