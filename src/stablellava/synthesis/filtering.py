@@ -96,10 +96,12 @@ class _Sieve:
         self.matches: list[tuple[str, BenchmarkMatch]] = []
 
     def judge(self, samples: Sequence[Sample]) -> list[Sample | Rejected]:
-        repeats: dict[str, list[Duplicate]] = {}
-        for duplicate in self._finder.add([TextPair.from_draft(s.sample_id, s.draft) for s in samples]):
-            repeats.setdefault(duplicate.name, []).append(duplicate)
         asked = self._ask_checks(samples)
+        # What a check drops must not make a later sample a repeat of something that is not there.
+        standing = [s for s in samples if all(verdict.kept for verdict in asked[s.sample_id])]
+        repeats: dict[str, list[Duplicate]] = {}
+        for duplicate in self._finder.add([TextPair.from_draft(s.sample_id, s.draft) for s in standing]):
+            repeats.setdefault(duplicate.name, []).append(duplicate)
         return [
             self._judge_one(sample, asked[sample.sample_id], repeats.get(sample.sample_id, [])) for sample in samples
         ]

@@ -11,7 +11,8 @@ from stablellava.config.loading import load_config
 from stablellava.core.draft import Turn
 from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.matching import contains_phrase
-from stablellava.core.sample import Rejected, Sample
+from stablellava.core.sample import Rejected, Sample, Verdict
+from stablellava.filters.base import Candidate
 from stablellava.filters.benchmark_items import BenchmarkIndex
 from stablellava.filters.boilerplate import NoBoilerplate
 from stablellava.store.images import decode_picture, image_path, store_image
@@ -93,6 +94,30 @@ def test_planted_faults_are_dropped_with_their_reasons(data_dir: Path, samples: 
     report = filter_data(tmp_path / "planted", FilterPolicy(checks=(NoBoilerplate(),)), tmp_path / "out")
     assert report.dropped == {"exact_pair": 1, "refusal_text": 1}
     assert {rejected.reason for rejected in read_rejected(tmp_path / "out")} == {"exact_pair", "refusal_text"}
+
+
+class NotThis:
+    """A check that refuses one draft."""
+
+    name = "not_this"
+    is_cured_by_repainting = False
+
+    def __init__(self, draft_id: str) -> None:
+        self._draft_id = draft_id
+
+    def judge(self, candidate: Candidate) -> Verdict:
+        kept = candidate.draft.draft_id != self._draft_id
+        return Verdict(filter_name=self.name, kept=kept, reason="" if kept else "this_one")
+
+
+def test_what_a_check_drops_makes_no_later_sample_a_duplicate(
+    data_dir: Path, samples: list[Sample], tmp_path: Path
+) -> None:
+    first, second = samples[0], samples[1]
+    said = first.draft.model_copy(update={"draft_id": second.draft.draft_id})
+    plant(data_dir, tmp_path / "planted", {second.sample_id: second.model_copy(update={"draft": said})})
+    report = filter_data(tmp_path / "planted", FilterPolicy(checks=(NotThis(first.draft.draft_id),)))
+    assert report.dropped == {"this_one": 1}
 
 
 def test_benchmark_items_are_found_by_picture_and_by_question(
