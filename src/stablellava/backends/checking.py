@@ -32,12 +32,12 @@ class CheckResult:
 def kinds_of(name: str) -> list[Kind]:
     """Return the kinds in which there is a backend of that name."""
     known = list_backends()
-    kinds: tuple[Kind, ...] = ("writer", "chat", "painter", "scorer")
+    kinds: tuple[Kind, ...] = ("writer", "chat", "painter", "scorer", "classifier", "features")
     return [kind for kind in kinds if f"{kind}.{name}" in known]
 
 
 def check_backend(kind: Kind, name: str, options: Mapping[str, Any]) -> CheckResult:
-    """Build a backend, call a chat model or a painter once, and say how it went; a writer is only built."""
+    """Build a backend, call a chat model or a painter once, and say how it went; others are only built."""
     started = time.perf_counter()
     try:
         backend = build_backend(kind, name, options)
