@@ -129,6 +129,32 @@ def test_llava_rows_with_bad_pictures_are_listed_and_the_good_ones_kept(tmp_path
     assert len(details) == 4
 
 
+def test_pictures_that_were_missing_are_taken_once_they_are_there(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.png").write_bytes(png())
+    path = write_json(tmp_path / "animal.json", [llava_row("a.png"), llava_row("b.png", "Another dog.")])
+    layout = RunLayout(tmp_path / "run")
+
+    def import_again() -> int:
+        report = import_rows([path], toy_config(), layout, image_dir=images, material=toy_material_of("animal"))
+        return report.synthesis.num_accepted
+
+    assert import_again() == 1
+    (images / "b.png").write_bytes(png(color="blue"))
+    assert import_again() == 2
+
+
+def test_the_same_rows_of_another_capability_or_with_other_pictures_are_another_import(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "rows.json", [released_row("Dog", "A dog sits in a garden.")])
+    layout = RunLayout(tmp_path / "run")
+    import_rows([path], toy_config(), layout, "animal", material=toy_material_of("animal"))
+    with pytest.raises(RecordError, match=r"capability_of\.rows\.json .animal -> vehicle"):
+        import_rows([path], toy_config(), layout, "vehicle", material=toy_material_of("vehicle"))
+    with pytest.raises(RecordError, match="image_dir"):
+        import_rows([path], toy_config(), layout, "animal", tmp_path, material=toy_material_of("animal"))
+
+
 def test_a_file_that_names_no_capability_asks_for_one(tmp_path: Path) -> None:
     path = write_json(tmp_path / "animl.json", [released_row("Dog", "A dog.")])
     with pytest.raises(ConfigError, match="Did you mean 'animal'"):

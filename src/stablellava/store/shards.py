@@ -80,6 +80,11 @@ def find_shard(data_dir: Path, shard_id: str) -> ShardManifest | None:
     return manifest if is_whole else None
 
 
+def forget_shard(data_dir: Path, shard_id: str) -> None:
+    """Take back a commit, so that the shard is made again."""
+    _marker_path(data_dir, shard_id).unlink()
+
+
 def list_shards(data_dir: Path) -> list[str]:
     """Return the ids of all committed shards, sorted."""
     folder = data_dir / "shards"

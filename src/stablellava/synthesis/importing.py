@@ -22,7 +22,8 @@ from stablellava.core.suggesting import suggest_name
 from stablellava.store.imports import ImportedFile, ImportedRow, read_rows
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
-from stablellava.store.shards import read_rejected, read_samples
+from stablellava.store.shard_counts import read_reject_reasons
+from stablellava.store.shards import find_shard, forget_shard, list_shards, read_rejected, read_samples
 from stablellava.synthesis.making import MakerSetup, ShardTask
 from stablellava.synthesis.painting import build_painter
 from stablellava.synthesis.reporting import ProgressCallback, SynthesisReport
@@ -84,9 +85,10 @@ def import_rows(
     _refuse_equal_names(paths)
     tables = {entry.name: entry for entry in material.capabilities}
     sources = [_Source(tables[name], read_rows(path, name)) for path, name in zip(paths, names, strict=True)]
-    inputs, attribution = _describe_inputs(paths, config)
+    inputs, attribution = _describe_inputs(paths, names, config, image_dir)
     with lock_folder(layout.data_dir):
         manifest = open_manifest(layout.data_dir, inputs, attribution)
+        _forget_incomplete(layout.data_dir)
         tasks = [task for source in sources for task in _tasks_of(source, config.synthesis.shard_size, image_dir)]
         setup = MakerSetup(layout.data_dir, config.synthesis, material.lexicon, has_writer=False)
         num_rows = sum(len(source.file.rows) for source in sources)
@@ -95,9 +97,13 @@ def import_rows(
     return _report(report, sources, layout)
 
 
-def _describe_inputs(paths: Sequence[Path], config: RunConfig) -> tuple[dict[str, Any], str]:
+def _describe_inputs(
+    paths: Sequence[Path], names: Sequence[str], config: RunConfig, image_dir: Path | None
+) -> tuple[dict[str, Any], str]:
     """Return everything that has a say in the imported data, and the painter's licence line."""
     painter = build_painter(config.synthesis)
+    # Only what was said otherwise than files say it themselves.
+    capabilities = {path.name: name for path, name in zip(paths, names, strict=True) if name != _stem_of(path)}
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
         "purpose": "import",
@@ -105,8 +111,17 @@ def _describe_inputs(paths: Sequence[Path], config: RunConfig) -> tuple[dict[str
         "settings": data_settings(config.synthesis),
         "sources": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
         "painter_revision": painter.revision if painter is not None else None,
+        **({"capability_of": capabilities} if capabilities else {}),
+        **({"image_dir": str(image_dir)} if image_dir else {}),
     }
     return inputs, painter.attribution if painter is not None else ""
+
+
+def _forget_incomplete(data_dir: Path) -> None:
+    """Take rows anew whose pictures were not there: by now they may be."""
+    for shard_id in list_shards(data_dir):
+        if find_shard(data_dir, shard_id) and "image_missing" in read_reject_reasons(data_dir, shard_id):
+            forget_shard(data_dir, shard_id)
 
 
 def _capability_of(path: Path) -> str:
