@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from stablellava.core.errors import BackendFailed, StableLlavaError
-from stablellava.core.rank import WORKER_RANK_VARIABLE
+from stablellava.core.rank import NUM_WORKERS_VARIABLE, WORKER_RANK_VARIABLE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -137,8 +137,9 @@ class LocalExecutor(Generic[Item, Result]):
     def _start_worker(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        rank = len(self._workers)
-        process = context.Process(target=_serve, args=(theirs, rank, self._build_task, self._build_args), daemon=True)
+        variables = {WORKER_RANK_VARIABLE: str(len(self._workers)), NUM_WORKERS_VARIABLE: str(self._num_workers)}
+        arguments = (theirs, variables, self._build_task, self._build_args)
+        process = context.Process(target=_serve, args=arguments, daemon=True)
         # Ctrl-C is the parent's to handle; what is blocked here stays blocked in the new process.
         # The tracker unblocks Ctrl-C when it is first started, so it must be there before.
         resource_tracker.ensure_running()
@@ -256,10 +257,13 @@ def _death_of(worker: _Worker) -> BackendFailed:
 
 
 def _serve(
-    pipe: Connection, rank: int, build_task: Callable[..., Callable[[Any], Any]], build_args: tuple[Any, ...]
+    pipe: Connection,
+    variables: dict[str, str],
+    build_task: Callable[..., Callable[[Any], Any]],
+    build_args: tuple[Any, ...],
 ) -> None:
     """Answer items until the pipe closes."""
-    os.environ[WORKER_RANK_VARIABLE] = str(rank)
+    os.environ.update(variables)
     # What is half written is taken away on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,5 +1,6 @@
 import base64
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL import Image
 from fault_server import Fault, FaultServer
 from stablellava.backends.catalog import build_backend
 from stablellava.core.errors import BackendFailed
+from stablellava.core.rank import NUM_WORKERS_VARIABLE
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
 
 
@@ -88,3 +90,15 @@ def test_a_cached_picture_is_not_asked_for_again(server: FaultServer, tmp_path: 
         assert isinstance(one, Painted) and isinstance(other, Painted)
         assert one.image == other.image
         assert other.stamp.from_cache
+
+
+def test_worker_processes_share_what_the_server_is_spared(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.say = paint_it
+    monkeypatch.setenv(NUM_WORKERS_VARIABLE, "4")
+
+    paint(server, 12, max_in_flight=8)
+    assert server.peak_in_flight == 2
+
+    started = time.monotonic()
+    paint(server, 13, rpm=2400)  # ten a second for one of four workers
+    assert time.monotonic() - started > 0.2

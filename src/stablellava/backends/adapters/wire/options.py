@@ -13,7 +13,10 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 
 class WireOptions(Settings):
-    """Where the server is, how hard it may be driven and how long it may fail."""
+    """Where the server is, how hard it may be driven and how long it may fail.
+
+    Worker processes share max_in_flight, rpm and tpm out among them.
+    """
 
     base_url: str = OPENAI_URL
     """Up to and including the version: http://localhost:8000/v1."""

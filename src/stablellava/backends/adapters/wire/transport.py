@@ -19,6 +19,7 @@ from stablellava.backends.adapters.wire.problems import Problem, judge_status
 from stablellava.backends.adapters.wire.window import AdaptiveWindow
 from stablellava.backends.keys import read_key
 from stablellava.core.ids import share_of
+from stablellava.core.rank import num_workers
 
 _CONNECT_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 30.0
@@ -46,7 +47,9 @@ class Wire:
         self.options = options
         self.key = read_key(options.key_env, options.key_file, is_required=options.base_url.rstrip("/") == OPENAI_URL)
         self.breaker = CircuitBreaker(options, self.key)
-        self._window = AdaptiveWindow(options.max_in_flight)
+        # Painters and judges are built once per process; what the server is spared is meant for all of them together.
+        self._num_sharing = num_workers()
+        self._window = AdaptiveWindow(max(1, options.max_in_flight // self._num_sharing))
         self._session: aiohttp.ClientSession | None = None
         self._limits = FixedLimits(None, None)
         self._urls: dict[str, URL] = {}
@@ -166,7 +169,8 @@ class Wire:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             options = self.options
-            self._limits = FixedLimits(options.rpm, options.tpm)
+            limits = (limit and limit / self._num_sharing for limit in (options.rpm, options.tpm))
+            self._limits = FixedLimits(*limits)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=options.max_in_flight, keepalive_timeout=_KEEP_ALIVE_SECONDS),
                 timeout=aiohttp.ClientTimeout(total=options.timeout_seconds, sock_connect=_CONNECT_SECONDS),
