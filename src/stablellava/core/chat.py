@@ -58,6 +58,12 @@ class ChatReply(Record):
     stamp: CallStamp
 
 
+PASSING_FAILURES = frozenset(
+    {"timed_out", "server_error", "connection_dropped", "server_gone", "rate_limited", "unreadable_answer"}
+)
+"""Reasons of failures that say nothing against the request: later, the same call may have an answer."""
+
+
 class ChatFailure(Record):
     """A call that has no answer after every retry; others may still have one."""
 

@@ -8,11 +8,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
+from stablellava.core.chat import PASSING_FAILURES
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.sample import Rejected
 from stablellava.synthesis.chat_drafting.spending import LimitReached
@@ -32,6 +33,15 @@ class _Shard:
     task: ShardTask
     results: list[Draft | Rejected | None]
     num_missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """Requests of a shard that may share a call."""
+
+    shard: _Shard
+    start: int
+    is_second_try: bool = False
 
 
 class DraftStream:
@@ -113,7 +123,9 @@ class _StreamRun:
         self._look_ahead = look_ahead
         self._num_ahead = 0
         self._room = asyncio.Event()
-        self._units: asyncio.Queue[tuple[_Shard, int] | None] = asyncio.Queue()
+        self._units: asyncio.Queue[_Unit | None] = asyncio.Queue()
+        self._num_open_units = 0
+        self._is_planned = False
         self._open: deque[_Shard] = deque()
         self._is_stopping = False
 
@@ -154,8 +166,14 @@ class _StreamRun:
             shard = _Shard(task, [None] * num, num)
             self._open.append(shard)
             for start in range(0, num, self._drafts_per_call):
-                self._units.put_nowait((shard, start))
-        self._stop_when_empty()
+                self._num_open_units += 1
+                self._units.put_nowait(_Unit(shard, start))
+        self._is_planned = True
+        self._stop_if_done()
+
+    def _stop_if_done(self) -> None:
+        if self._is_planned and not self._num_open_units:
+            self._stop_when_empty()
 
     def _stop_when_empty(self) -> None:
         for _ in range(self._num_open):
@@ -167,12 +185,22 @@ class _StreamRun:
 
     async def _work(self) -> None:
         while (unit := await self._units.get()) is not None and not self._is_stopping:
-            shard, start = unit
-            end = min(start + self._drafts_per_call, len(shard.results))
-            shard.results[start:end] = await self._draft_all(shard.task.requests[start:end])
-            shard.num_missing -= end - start
+            shard, end = unit.shard, min(unit.start + self._drafts_per_call, len(unit.shard.results))
+            results = await self._draft_all(shard.task.requests[unit.start : end])
+            if not unit.is_second_try and any(map(_may_pass, results)):
+                # Behind all that waits: a server that was restarted answers again by then, and kept answers are free.
+                self._units.put_nowait(replace(unit, is_second_try=True))
+                continue
+            shard.results[unit.start : end] = results
+            shard.num_missing -= end - unit.start
+            self._num_open_units -= 1
             while self._open and not self._open[0].num_missing:
                 self._handed.put(_give(self._open.popleft()))
+            self._stop_if_done()
+
+
+def _may_pass(result: Draft | Rejected) -> bool:
+    return isinstance(result, Rejected) and result.reason in PASSING_FAILURES
 
 
 def _give(shard: _Shard) -> ShardTask:

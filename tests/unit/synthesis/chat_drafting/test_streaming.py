@@ -31,8 +31,15 @@ def tasks(num_shards: int) -> list[ShardTask]:
 class Pen:
     """Drafts nothing but rejects, as slowly as told and never more at once than allowed."""
 
-    def __init__(self, seconds: dict[str, float] | None = None, failing: dict[str, Exception] | None = None) -> None:
+    def __init__(
+        self,
+        seconds: dict[str, float] | None = None,
+        failing: dict[str, Exception] | None = None,
+        failing_once: dict[str, str] | None = None,
+        always_failing: dict[str, str] | None = None,
+    ) -> None:
         self.seconds, self.failing = seconds or {}, failing or {}
+        self.failing_once, self.always_failing = failing_once or {}, always_failing or {}
         self.begun: list[str] = []
         self.finished: list[str] = []
         self.num_open = self.most_open = 0
@@ -50,7 +57,8 @@ class Pen:
         finally:
             self.num_open -= 1
         self.finished.append(name)
-        return [reject_request(request, "empty", "") for request in requests]
+        reason = self.failing_once.pop(name, None) or self.always_failing.get(name, "empty")
+        return [reject_request(request, reason, "") for request in requests]
 
     async def close(self) -> None:
         self.is_closed = True
@@ -122,6 +130,29 @@ def test_calls_on_their_way_are_finished_when_a_limit_is_reached() -> None:
         list(stream.stream(iter(given)))
     assert slow in pen.finished
     assert len(pen.begun) < 8
+
+
+def test_a_call_that_failed_in_passing_is_made_again_behind_the_others() -> None:
+    given = tasks(10)
+    broken = given[0].requests[0].draft_id
+    pen = Pen(failing_once={broken: "timed_out"})
+    with pen.stream() as stream:
+        handed = list(stream.stream(iter(given)))
+    assert [task.shard_id for task in handed] == [task.shard_id for task in given]
+    assert pen.begun.count(broken) == 2
+    assert len(pen.begun) == 10 * SHARD_SIZE + 1
+    assert pen.begun.index(broken, 1) > 4
+    assert {entry.reason for task in handed for entry in task.imported if isinstance(entry, Rejected)} == {"empty"}
+
+
+def test_a_call_that_fails_twice_is_a_reject() -> None:
+    given = tasks(1)
+    broken = given[0].requests[-1].draft_id
+    pen = Pen(always_failing={broken: "server_error"})
+    with pen.stream() as stream:
+        (task,) = stream.stream(iter(given))
+    assert [entry.reason for entry in task.imported if isinstance(entry, Rejected)][-1] == "server_error"
+    assert pen.begun.count(broken) == 2
 
 
 def test_a_broken_plan_ends_the_stream_with_its_error() -> None:
