@@ -24,7 +24,7 @@ from stablellava.core.ids import hash_id
 MAX_REQUESTS_PER_FILE = 50_000
 MAX_BYTES_PER_FILE = 100_000_000
 _MAX_ROUNDS_WITHOUT_ANSWERS = 2
-_OPEN_STATUSES = ("validating", "in_progress", "finalizing", "cancelling")
+_ENDED_STATUSES = ("completed", "expired", "failed", "cancelled")
 _PASSING_STATUSES = (408, 409, 425, 429)
 
 
@@ -134,7 +134,8 @@ class _BatchRun:
                 self._cache.drop_batch(batch.tag)
                 continue
             state = await self._chat.batches.watch(batch_id)
-            if state.status in _OPEN_STATUSES:
+            # Providers have names of their own for what is not ended; a batch that is begun twice is paid for twice.
+            if state.status not in _ENDED_STATUSES and not state.file_ids:
                 is_done = False
                 continue
             known = _unpack(batch.requests)
@@ -147,8 +148,7 @@ class _BatchRun:
 
     def _take_in(self, known: dict[str, ChatRequest], lines: bytes) -> None:
         answers = []
-        for line in lines.splitlines():
-            row = orjson.loads(line)
+        for row in _read_rows(lines):
             key = row.get("custom_id", "")
             if key not in known:
                 continue
@@ -165,7 +165,7 @@ class _BatchRun:
         response = row.get("response") or {}
         status = response.get("status_code", 0)
         if status == 200:
-            reply = self._chat.read_reply(request, response["body"], None)
+            reply = self._chat.read_reply(request, response.get("body") or {}, None)
             return reply if isinstance(reply, ChatReply) else None
         if 400 <= status < 500 and status not in _PASSING_STATUSES:
             detail = orjson.dumps(response.get("body")).decode()[:200]
@@ -173,6 +173,17 @@ class _BatchRun:
                 request_id=request.request_id, reason="refused_by_server", detail=f"HTTP {status}: {detail}"
             )
         return None
+
+
+def _read_rows(lines: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file; what stands in an empty or a torn line is asked for again."""
+    for line in lines.splitlines():
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            yield row
 
 
 def _write_files(

@@ -10,7 +10,7 @@ import pytest
 
 from fault_server import FaultServer, completion, serve
 from stablellava.backends.adapters.wire.batch_api import BatchApi
-from stablellava.backends.batching import BatchReport, answer_in_batches
+from stablellava.backends.batching import BatchReport, BatchState, answer_in_batches
 from stablellava.backends.catalog import build_backend
 from stablellava.backends.remembering import RememberingChat
 from stablellava.backends.response_cache import ResponseCache
@@ -186,3 +186,49 @@ def test_a_batch_refused_as_a_whole_is_one_clear_line(server: FaultServer, cache
 
     server.end_batch = lambda lines: ("completed", [answered(x) for x in lines])
     assert run(server, cache).num_answered == 10
+
+
+def test_a_torn_line_costs_its_own_answer_alone(
+    server: FaultServer, cache: ResponseCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, is_torn = BatchApi.download, [True]
+
+    async def tear(api: BatchApi, file_id: str) -> bytes:
+        data = await whole(api, file_id)
+        first, *rest = data.splitlines()
+        return b"\n".join([first[:30], b"", *rest]) if is_torn and is_torn.pop() else data
+
+    monkeypatch.setattr(BatchApi, "download", tear)
+    report = run(server, cache)
+
+    assert [len(sent) for sent in lines_sent(server)] == [10, 1]
+    assert (report.num_answered, report.failures) == (10, ())
+
+
+def test_a_batch_in_a_state_of_the_providers_own_is_waited_for(server: FaultServer, cache: ResponseCache) -> None:
+    whole, states = BatchApi.watch, ["queued", "pending"]
+
+    class Patient(BatchApi):
+        async def watch(self, batch_id: str) -> BatchState:
+            return BatchState(states.pop()) if states else await whole(self, batch_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchApi, "watch", Patient.watch)
+        report = run(server, cache)
+
+    assert (report.num_batches, report.num_answered) == (1, 10)
+
+
+def test_a_server_without_batches_is_told_apart_from_an_unknown_model() -> None:
+    with serve(FaultServer()) as server:
+        base_url = server.base_url + "/elsewhere"
+        chat = build_backend("chat", "openai", {"model": "small", "base_url": base_url, "backoff_seconds": 0.01})
+
+        async def watch() -> None:
+            try:
+                await chat.batches.watch("batch-0")
+            finally:
+                await chat.close()
+
+        with pytest.raises(BackendFailed, match="does not take batches"):
+            asyncio.run(watch())

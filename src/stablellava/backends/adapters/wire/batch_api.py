@@ -93,7 +93,8 @@ class BatchApi:
                 return outcome
             num_tries += 1
             if outcome.scope in ("run", "request") or num_tries >= options.max_tries:
-                self._wire.breaker.note_failure(outcome)
+                if outcome.reason != "unknown_model":  # 404: there is no such endpoint
+                    self._wire.breaker.note_failure(outcome)
                 said = self._wire.key.scrub(outcome.detail)
                 raise BackendFailed(f"{options.base_url} does not take batches: {outcome.reason} ({said})")
             await asyncio.sleep(max(options.backoff_seconds * 2.0**num_tries, outcome.wait_seconds or 0.0))
