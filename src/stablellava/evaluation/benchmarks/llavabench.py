@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from stablellava.core.score import TaskItem
+from stablellava.core.score import ItemScore, TaskItem
 from stablellava.evaluation.benchmarks.base import (
     Answered,
     JudgeRequest,
@@ -16,10 +16,11 @@ from stablellava.evaluation.benchmarks.base import (
 from stablellava.evaluation.benchmarks.mmvet import NO_JUDGE
 from stablellava.evaluation.benchmarks.rows import Row, show
 from stablellava.evaluation.benchmarks.tables import read_json_lines
-from stablellava.evaluation.official.llavabench import Review, parse_score, report_llavabench, score_review
+from stablellava.evaluation.official.llavabench import Review, parse_score, report_llavabench, score_question
 
 _CATEGORIES = ("conv", "detail", "complex")
 _BOTH_ORDERS = "llava-both-orders"
+_BEST_SCORE = 10.0
 _CONTEXT, _REFERENCE = "context.jsonl", "answers_gpt4.jsonl"
 
 
@@ -81,8 +82,8 @@ def _judge_requests(variant: str, answered: Answered) -> Sequence[JudgeRequest]:
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
     """Return the official figure, of reviews with the reference first; beside it all reviews of both orders."""
-    official = [review for entry in answered for review in _reviews(entry, swapped=False)]
-    by_item = {review.question_id: score_review(review) for review in reversed(official)}
+    by_item = [_reviews(entry, swapped=False) for entry in answered]
+    official = [review for reviews in by_item for review in reviews]
     reports = report_llavabench(name, official)
     if variant == _BOTH_ORDERS:
         swapped = [review for entry in answered for review in _reviews(entry, swapped=True)]
@@ -91,7 +92,13 @@ def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
             report_llavabench(f"{name}/answer-first", swapped)[0],
             report_llavabench(f"{name}/both-orders", [*official, *swapped])[0],
         )
-    return Scored(tuple(by_item[entry.item.item_id] for entry in answered), reports)
+    return Scored(tuple(map(_score_one, by_item)), reports)
+
+
+def _score_one(reviews: Sequence[Review]) -> ItemScore:
+    """Return the model's score as a share of the best one, as comparisons of logs need it."""
+    score = score_question(reviews)
+    return score if score.value is None else score.model_copy(update={"value": score.value / _BEST_SCORE})
 
 
 def _reviews(answered: Answered, *, swapped: bool) -> list[Review]:

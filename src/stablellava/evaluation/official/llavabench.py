@@ -76,8 +76,21 @@ def score_review(review: Review) -> ItemScore:
     return ItemScore(item_id=str(review.question_id), value=pair[1], parsed=f"{pair[0]:g} {pair[1]:g}")
 
 
+def score_question(reviews: Sequence[Review]) -> ItemScore:
+    """Return the mean of the model's scores over a question's reviews, unscored where none of them holds a pair."""
+    scores = [score_review(review) for review in reviews]
+    scored = [score.value for score in scores if score.value is not None]
+    if not scored:
+        return scores[0]
+    parsed = ", ".join(score.parsed or "-" for score in scores)
+    return ItemScore(item_id=scores[0].item_id, value=sum(scored) / len(scored), parsed=parsed)
+
+
 def report_llavabench(name: str, reviews: Sequence[Review]) -> tuple[TaskReport, ...]:
-    """Return the relative score (1.0: as good as the reference, unrounded) per category and of all."""
+    """Return the relative score (1.0: as good as the reference, unrounded) per category and of all.
+
+    A question may have several reviews; it is one item, unscored where all of them are.
+    """
     categories = sorted({review.category for review in reviews})
     groups = [(name, list(reviews))]
     groups.extend((f"{name}/{key}", [review for review in reviews if review.category == key]) for key in categories)
@@ -86,13 +99,15 @@ def report_llavabench(name: str, reviews: Sequence[Review]) -> tuple[TaskReport,
 
 def _report_group(name: str, reviews: Sequence[Review]) -> TaskReport:
     rows: dict[str, tuple[float, float]] = {}
+    questions: dict[str | int, list[Review]] = {}
     for place, review in enumerate(reviews):
+        questions.setdefault(review.question_id, []).append(review)
         pair = parse_score(review.review)
         if pair is not None:
             key = review.image or f"\0{place}"
             reference, model = rows.get(key, (0.0, 0.0))
             rows[key] = (reference + pair[0], model + pair[1])
-    scores = [score_review(review) for review in reviews]
+    scores = [score_question(of_question) for of_question in questions.values()]
     has_reference = sum(reference for reference, _ in rows.values()) != 0
     figure = bootstrap_totals(name, list(rows.values()), _divide) if has_reference else None
     return report_figure(name, scores, figure)

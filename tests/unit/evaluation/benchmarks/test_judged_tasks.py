@@ -46,6 +46,17 @@ def test_both_orders_are_read_back_to_reference_and_answer(tmp_path: Path) -> No
     assert (found[""][0], found["/answer-first"][0], found["/both-orders"][0]) == (0.5, 0.75, 0.625)
 
 
+def test_several_reviews_of_a_question_are_one_item_and_its_score_a_share_of_ten(tmp_path: Path) -> None:
+    judge = ScriptedJudge(lambda request: ("8 6", "8 4", None)[request.run] if request.category == "conv" else None)
+    log = run("llavabench", tmp_path, lambda item: "A hill.", "llava-both-orders", judge=judge, judge_runs=3)
+    found = figures(log)
+    assert {name: found[name] for name in ("", "/conv", "/detail")} == {
+        "": (0.625, 2, 0, 1), "/conv": (0.625, 1, 0, 0), "/detail": (None, 1, 0, 1),
+    }  # fmt: skip
+    assert (found["/both-orders"][1], found["/run/3"]) == (2, (None, 2, 0, 2))
+    assert [(entry.score.value, entry.score.parsed) for entry in log.entries] == [(0.5, "8 6, 8 4, -"), (None, "")]
+
+
 def test_a_judge_reads_only_answers_that_the_rules_cannot(tmp_path: Path) -> None:
     judge = ScriptedJudge(lambda request: next(k for k, v in request.options.items() if v in ("dog", "yes")))
     log = run("mmbench", tmp_path, lambda item: "that one, of course", judge=judge)
