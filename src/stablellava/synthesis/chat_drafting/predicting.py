@@ -8,6 +8,7 @@ from stablellava.capabilities import load_places
 from stablellava.config.tree import RunConfig
 from stablellava.core.chat import ChatRequest
 from stablellava.core.draft import DraftRequest, PaintPrompt
+from stablellava.core.errors import BackendFailed
 from stablellava.core.record import Record
 from stablellava.store.layout import RunLayout
 from stablellava.synthesis.chat_drafting.answers import EMPHASIS
@@ -82,7 +83,13 @@ def predict_from_probe(config: RunConfig, num_samples: int, material: Material |
     with tempfile.TemporaryDirectory() as folder:
         report = synthesize(probe, RunLayout(Path(folder)), material=material)
     assert report.spending is not None
-    spent, accepted = report.spending, max(1, report.num_accepted)
+    if not report.num_accepted:
+        told = ", ".join(f"{reason} {count}" for reason, count in report.rejected_by_reason.items()) or report.stopped
+        raise BackendFailed(
+            f"none of {report.num_rejected} drafts by {config.synthesis.writer.backend!r} was accepted ({told}), so "
+            "nothing can be predicted from them; try a larger --probe, or another model"
+        )
+    spent, accepted = report.spending, report.num_accepted
     num_answers = spent.num_calls + spent.num_from_cache
     # Answers that were in the cache have no price today; in the run they will have, as those that were paid for had.
     scale = num_answers / spent.num_calls if spent.num_calls else 0.0
@@ -92,7 +99,7 @@ def predict_from_probe(config: RunConfig, num_samples: int, material: Material |
         tokens_in=round(spent.tokens_in * scale * times),
         tokens_out=round(spent.tokens_out * scale * times),
     )
-    acceptance = report.num_accepted / max(1, report.num_accepted + report.num_rejected)
+    acceptance = accepted / (accepted + report.num_rejected)
     basis = f"a sample of {report.num_accepted + report.num_rejected} drafts, {spent.num_calls} calls of it paid now"
     return _forecast(config, basis, acceptance, spending, len(material.capabilities))
 
