@@ -135,9 +135,11 @@ def _evaluate_suite(
         raise ConfigError("evaluate needs --model DIR, a trained model; or --task with --chat or --answers.")
     if data is None and suite is SuiteName.photos:
         raise ConfigError("--suite photos needs --data DIR, a folder with items.jsonl and its pictures.")
+    # "." and "instruct" name a model as well as its full path does.
+    model = model.resolve()
     # A model from elsewhere gets a run of its own name.
-    lies_in_run = model.resolve().parent.name == "model"
-    layout = RunLayout(run or (model.parent.parent if lies_in_run else RUNS_DIR / model.resolve().name))
+    lies_in_run = model.parent.name == "model"
+    layout = RunLayout(run or (model.parent.parent if lies_in_run else RUNS_DIR / model.name))
     # A broken row does not cost the others; it is told at the end, also by the exit code.
     checked = load_suite(data or layout.suite_dir(suite.value), keep_going=True)
     log = _ask_all(model, suite.value, checked, layout, overrides)
