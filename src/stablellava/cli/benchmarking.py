@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stablellava.cli.options import JsonOption
-from stablellava.cli.task_chats import describe_asking, open_answerer, open_judge, read_options
+from stablellava.cli.options import JsonOption, read_options
+from stablellava.cli.task_chats import describe_asking, open_answerer, open_judge
 
 if TYPE_CHECKING:
     from stablellava.core.score import TaskLog

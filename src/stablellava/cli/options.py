@@ -1,7 +1,8 @@
 """Options that several verbs share, so that they mean and read the same everywhere."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,3 +30,24 @@ Overrides = Annotated[
 ]
 ModelOption = Annotated[Path, typer.Option("--model", "-m", help="Directory of a trained model.", metavar="DIR")]
 OpenOption = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")]
+
+
+def read_options(options: Sequence[str], option: str) -> dict[str, Any]:
+    """Return KEY=VALUE pairs, values read as YAML has them.
+
+    Raises: ConfigError for a text without an equals sign, or a value that is no YAML.
+    """
+    import yaml
+
+    from stablellava.core.errors import ConfigError
+
+    pairs = {}
+    for text in options:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"{option} {text!r}: KEY=VALUE is needed")
+        try:
+            pairs[key] = yaml.safe_load(value)
+        except yaml.YAMLError as exc:
+            raise ConfigError(f"{option} {key}: {value!r} cannot be read as YAML; put it in quotes") from exc
+    return pairs

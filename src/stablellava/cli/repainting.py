@@ -1,11 +1,11 @@
 """Verb: repaint."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stablellava.cli.options import JsonOption, RunOption
+from stablellava.cli.options import JsonOption, RunOption, read_options
 
 if TYPE_CHECKING:
     from stablellava.synthesis.repainting import Original, Repainted
@@ -54,7 +54,7 @@ def repaint(
     if bool(files) == bool(sample) or (sample and not run):
         raise ConfigError("name pictures to paint again, or a sample of a run: repaint --run DIR --sample ID")
     settings = existing_run(run)[0].synthesis if run else None
-    options = {**(places_of(settings) if settings else {}), **_read_options(option or [])}
+    options = {**(places_of(settings) if settings else {}), **read_options(option or [], "--option")}
     if model:
         options["model"] = model
     painting = Repainting(options, settings, out, exact)
@@ -74,23 +74,6 @@ def _find(files: list[Path] | None, run: Path | None, sample: str | None) -> "li
     from stablellava.synthesis.repainting import find_originals, read_originals
 
     return find_originals(existing_run(run)[1].data_dir, sample) if sample else read_originals(files or [])
-
-
-def _read_options(words: list[str]) -> dict[str, Any]:
-    import yaml
-
-    from stablellava.core.errors import ConfigError
-
-    options = {}
-    for word in words:
-        name, is_option, value = word.partition("=")
-        if not is_option:
-            raise ConfigError(f"--option {word!r} has no value; write {word}=VALUE")
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError as exc:
-            raise ConfigError(f"--option {name}: {value!r} cannot be read as YAML") from exc
-    return options
 
 
 def _describe(report: "Repainted") -> list[str]:

@@ -1,9 +1,11 @@
 """What answers and judges a task: built from the options of evaluate, within limits, and told to the log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from stablellava.cli.options import read_options
 
 if TYPE_CHECKING:
     from stablellava.backends.protocols import Answerer, ChatModel
@@ -92,24 +94,6 @@ def describe_asking(request: "TaskRequest", task: "Task") -> dict[str, str]:
         options |= read_options(request.judge_options, "--judge-option")
         told |= {f"judge.{name}".rstrip("."): value for name, value in options.items()}
     return {name: str(told[name]) for name in sorted(told) if "key" not in name}
-
-
-def read_options(options: Sequence[str], option: str) -> dict[str, Any]:
-    """Return KEY=VALUE pairs, values read as YAML has them.
-
-    Raises: ConfigError for a text without an equals sign.
-    """
-    import yaml
-
-    from stablellava.core.errors import ConfigError
-
-    pairs = {}
-    for text in options:
-        key, sign, value = text.partition("=")
-        if not sign or not key:
-            raise ConfigError(f"{option} {text!r}: KEY=VALUE is needed, as base_url=http://localhost:8000/v1")
-        pairs[key] = yaml.safe_load(value)
-    return pairs
 
 
 def _build_local(folder: Path, max_new_tokens: int, batch_size: int, request: "TaskRequest") -> "Answerer":

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.backends.checking import kinds_of
+from stablellava.cli.options import read_options
 from stablellava.config.base import BackendSettings, Settings
 from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
@@ -29,13 +28,13 @@ def named_backends(words: Sequence[str]) -> list[Wanted]:
     """
     named: list[tuple[str, dict[str, Any]]] = []
     for word in words:
-        name, is_option, value = word.partition("=")
+        name, is_option, _ = word.partition("=")
         if not is_option:
             named.append((word, {}))
         elif not named:
             raise ConfigError(f"{name}=... belongs to no backend: name one first, as in `openai {name}=...`")
         else:
-            named[-1][1][name] = yaml.safe_load(value)
+            named[-1][1].update(read_options([word], "option"))
     return [entry for name, options in named for entry in _resolve(name, options)]
 
 

@@ -59,6 +59,7 @@ def test_one_backend_that_fails_ends_with_exit_code_3_and_the_others_are_still_c
     [
         (("opnai",), "Did you mean 'openai'?"),
         (("model=x",), "belongs to no backend"),
+        (("openai", "model={x"), "option model: '{x' cannot be read as YAML"),
         (("painter.openai",), "no backend named 'painter.openai'"),
     ],
 )

@@ -84,6 +84,10 @@ def test_a_submission_is_written_beside_the_scores(invoke: Invoke, tmp_path: Pat
         (("--rescore", "log.jsonl"), "no evaluation log at log.jsonl"),
         ((), "evaluate needs --model DIR, a trained model; or --task"),
         (("--task", "pope", "--data", "x", "--chat", "openai", "--chat-option", "model"), "KEY=VALUE is needed"),
+        (
+            ("--task", "pope", "--data", "x", "--chat", "openai", "--chat-option", "model={x"),
+            "--chat-option model: '{x' cannot be read as YAML; put it in quotes",
+        ),
     ],
 )
 def test_options_that_cannot_work_are_told_before_anything_is_done(
@@ -106,6 +110,16 @@ def test_unknown_options_of_a_model_are_named_before_it_is_loaded(invoke: Invoke
     result = invoke(*arguments, "--model-option", "precision=half")
     assert result.exit_code == 2
     assert "--model-option precision: known are device, dtype, num_threads, prompt_style" in result.stderr
+
+
+def test_a_model_of_a_run_is_known_by_its_name_alone(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run" / "model" / "instruct").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run" / "model")
+    result = invoke("evaluate", "--model", "instruct")
+    assert result.exit_code == 2
+    assert f"{tmp_path}/run/suites/generated is no suite" in result.stderr
 
 
 def test_tasks_are_listed_with_what_they_need(invoke: Invoke) -> None:

@@ -132,7 +132,7 @@ def test_a_missing_library_is_named_with_what_to_install(pictures: list[Path], m
         (["--sample", "ab"], "repaint --run DIR --sample ID"),
         (["FIRST", "FIRST", "--out", "again"], "several pictures would be written to"),
         (["FIRST", "--out", "HERE"], "name another folder"),
-        (["FIRST", "--option", "steps"], "write steps=VALUE"),
+        (["FIRST", "--option", "steps"], "--option 'steps': KEY=VALUE is needed"),
         (["FIRST", "--option", "stpes=2"], "steps"),
     ],
 )
