@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.utils import send_to_device
 from transformers import LlavaForConditionalGeneration
 from transformers.utils.import_utils import is_flash_attn_2_available
 
@@ -41,6 +42,17 @@ def choose_attention(speed: SpeedSettings, precision: str) -> str:
     if has_flash:
         return "flash"
     return "block_mask" if speed.compile else "segments"
+
+
+def check_kernels(speed: SpeedSettings, precision: str) -> None:
+    """Refuse what is not there before anything is computed. Raises: as ``choose_attention`` and ``apply_kernels``."""
+    choose_attention(speed, precision)
+    if not speed.liger:
+        return
+    if importlib.util.find_spec("liger_kernel") is None:
+        raise BackendMissing("training.speed.liger needs the package liger-kernel: pip install liger-kernel")
+    if not torch.cuda.is_available():
+        raise ConfigError("training.speed.liger=true: its kernels run on GPUs only; leave it off here")
 
 
 def shortens_last_layer(llava: LlavaForConditionalGeneration, speed: SpeedSettings) -> bool:
@@ -83,14 +95,16 @@ def implementation_of(attention: str) -> str:
     return {"segments": SEGMENTS, "block_mask": "sdpa", "flash": "flash_attention_2"}[attention]
 
 
-def apply_kernels(loss_model: AnswerLoss, speed: SpeedSettings, batch: dict[str, Any]) -> None:
-    """Switch on what the settings ask for; ``batch`` is what Liger's kernels are checked on.
+def apply_kernels(
+    loss_model: AnswerLoss, speed: SpeedSettings, batch: dict[str, Any], precision: str = "float32"
+) -> None:
+    """Switch on what the settings ask for, which ``check_kernels`` let pass; Liger's are tried on ``batch``.
 
-    Raises: BackendMissing if Liger is not installed, ConfigError if it changes the loss.
+    Raises: ConfigError if Liger's kernels change the loss.
     """
     language_model = loss_model.llava.model.language_model
     if speed.liger:
-        _apply_liger(loss_model, batch)
+        _apply_liger(loss_model, batch, precision)
     if speed.gradient_checkpointing:
         # Renamed in transformers 5; the old name warns where the new one is there.
         enable = getattr(language_model, "activation_checkpointing_enable", None)
@@ -116,18 +130,19 @@ def check_parity(name: str, before: float, after: float) -> None:
         raise ConfigError(f"training.speed.{name} changes the first loss from {before:.6f} to {after:.6f}; turn it off")
 
 
-def _apply_liger(loss_model: AnswerLoss, batch: dict[str, Any]) -> None:
-    if importlib.util.find_spec("liger_kernel") is None:
-        raise BackendMissing("training.speed.liger needs the package liger-kernel: pip install liger-kernel")
-    if not torch.cuda.is_available():
-        raise ConfigError("training.speed.liger=true: its kernels run on GPUs only; leave it off here")
+def loss_of(loss_model: AnswerLoss, batch: dict[str, Any], precision: str) -> torch.Tensor:
+    """Return a batch's mean loss where the model is, in the precision of training, as the Trainer computes it."""
+    device = loss_model.llava.device
+    num_supervised = (batch["labels"][:, 1:] >= 0).sum()
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        loss: torch.Tensor = loss_model(**send_to_device(batch, device), num_supervised=num_supervised)
+    return loss
+
+
+def _apply_liger(loss_model: AnswerLoss, batch: dict[str, Any], precision: str) -> None:
     from transformers.integrations.liger import apply_liger_kernel
 
-    before = _loss_of(loss_model, batch)
-    apply_liger_kernel(loss_model.llava.model.language_model, _LIGER_KERNELS)
-    check_parity("liger", before, _loss_of(loss_model, batch))
-
-
-def _loss_of(loss_model: AnswerLoss, batch: dict[str, Any]) -> float:
     with torch.no_grad():
-        return float(loss_model(**batch, num_supervised=(batch["labels"] >= 0).sum()))
+        before = float(loss_of(loss_model, batch, precision))
+        apply_liger_kernel(loss_model.llava.model.language_model, _LIGER_KERNELS)
+        check_parity("liger", before, float(loss_of(loss_model, batch, precision)))

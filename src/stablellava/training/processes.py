@@ -12,6 +12,12 @@ def has_accelerator() -> bool:
     return torch.accelerator.is_available()
 
 
+def wait_for_accelerator() -> None:
+    """Return when it has done what it was given, so that a clock can be read; at once where there is none."""
+    if has_accelerator():
+        torch.accelerator.synchronize()
+
+
 def join_processes() -> PartialState:
     """Return this process's place among those that train together, and meet the others."""
     return PartialState() if has_accelerator() else PartialState(cpu=True)

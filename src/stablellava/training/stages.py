@@ -31,7 +31,7 @@ from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write
 from stablellava.store.layout import RunLayout
 from stablellava.training.batching import padding_share
 from stablellava.training.collating import EncodedDataset
-from stablellava.training.kernels import apply_kernels, choose_attention, use_attention, use_kernels
+from stablellava.training.kernels import apply_kernels, check_kernels, choose_attention, use_attention, use_kernels
 from stablellava.training.loggers import check_loggers
 from stablellava.training.modules import describe_modules
 from stablellava.training.preparing import Prepared, build_collator, images_of, prepare_stage, starting_model
@@ -65,6 +65,8 @@ def train_stage(
     tell = progress if progress is not None and processes.is_main_process else tell_nobody
     settings = config.training.align if stage == "align" else config.training.instruct
     _check_watch(config.training.watch, measure)
+    if settings.method == "gradient":
+        check_kernels(config.training.speed, config.training.precision)
     _use_processor_well(config.training.num_threads)
     with processes.main_process_first():
         # The first process checks the sources; the others find its report.
@@ -128,7 +130,7 @@ def _take_steps(
     before = llava.model.language_model.config._attn_implementation
     with use_kernels(llava, training.speed, attention):
         first = [ready.encoded[index] for index in ready.plan.batches()[0]]
-        apply_kernels(loss_model, training.speed, collator(first))
+        apply_kernels(loss_model, training.speed, collator(first), training.precision)
         trainer.train_or_resume()
     gathered = trainer.gather_sharded_weights()
     if gathered:

@@ -3,14 +3,24 @@
 import time
 from collections.abc import Iterator
 
+import torch
+from torch import nn
+
 from stablellava.config.training import SpeedSettings, StageConfig, StageName
 from stablellava.config.tree import RunConfig
 from stablellava.core.record import Record
 from stablellava.model.vlm import AnswerLoss
 from stablellava.store.layout import RunLayout
-from stablellava.training.kernels import apply_kernels, choose_attention, undo_checkpointing, use_kernels
+from stablellava.training.kernels import (
+    apply_kernels,
+    check_kernels,
+    choose_attention,
+    loss_of,
+    undo_checkpointing,
+    use_kernels,
+)
 from stablellava.training.preparing import Prepared, build_collator, prepare_stage
-from stablellava.training.processes import join_processes
+from stablellava.training.processes import join_processes, wait_for_accelerator
 from stablellava.training.reporting import tell_nobody
 from stablellava.training.stage_data import load_stage_data
 
@@ -38,9 +48,12 @@ def compare_switches(config: RunConfig, layout: RunLayout, stage: StageName) -> 
     settings = _without_dropout(training.align if stage == "align" else training.instruct)
     base = training.speed.model_copy(update={"cached_features": True, "num_workers": 0})
     measured = config.model_copy(update={"training": training.model_copy(update={"speed": base, stage: settings})})
+    check_kernels(base, training.precision)
     data = load_stage_data(settings, layout.data_dir, layout.training_dir(stage), training.check_images == "decode")
-    ready = prepare_stage(measured, layout, stage, data.examples, join_processes(), tell_nobody)
-    return [_compare(ready, name, on, off, training.precision) for name, on, off in _variants(base)]
+    processes = join_processes()
+    ready = prepare_stage(measured, layout, stage, data.examples, processes, tell_nobody)
+    nn.Module.to(ready.vlm.model, processes.device)
+    return [_compare(ready, name, on, off, training.precision) for name, on, off in vary(base)]
 
 
 def _without_dropout(settings: StageConfig) -> StageConfig:
@@ -50,18 +63,20 @@ def _without_dropout(settings: StageConfig) -> StageConfig:
     return settings.model_copy(update={"lora": settings.lora.model_copy(update={"dropout": 0.0})})
 
 
-def _variants(base: SpeedSettings) -> Iterator[tuple[str, SpeedSettings, SpeedSettings]]:
+def vary(asked: SpeedSettings) -> Iterator[tuple[str, SpeedSettings, SpeedSettings]]:
+    """Yield each setting's name with it on and off; what cannot be undone comes last, and only if it was asked for."""
+    base = asked.model_copy(update={"liger": False, "compile": False})
+
     def turned(**changes: object) -> SpeedSettings:
         return base.model_copy(update=changes)
 
     for name in ("packing", "answers_only", "short_last_layer", "cached_features", "gradient_checkpointing"):
         yield name, turned(**{name: True}), turned(**{name: False})
     yield "packing, attention=block_mask", turned(packing=True, attention="block_mask"), turned(packing=False)
-    # What cannot be undone on a model comes last, and only where it was asked for.
-    if base.liger:
-        yield "liger", base, turned(liger=False)
-    if base.compile:
-        yield "compile", base, turned(compile=False)
+    if asked.liger:
+        yield "liger", turned(liger=True), base
+    if asked.compile:
+        yield "compile", asked, turned(liger=asked.liger)
 
 
 def _compare(
@@ -90,13 +105,13 @@ def _measure(ready: Prepared, speed: SpeedSettings, precision: str) -> tuple[flo
     llava.train()
     times = []
     with use_kernels(llava, speed, attention):
-        apply_kernels(loss_model, speed, collator(examples))
+        apply_kernels(loss_model, speed, collator(examples), precision)
         for _ in range(REPEATS):
             llava.zero_grad()
             started = time.perf_counter()
-            batch = collator(examples)
-            loss = loss_model(**batch, num_supervised=(batch["labels"][:, 1:] >= 0).sum())
-            loss.backward()
+            loss = loss_of(loss_model, collator(examples), precision)
+            torch.autograd.backward(loss)
+            wait_for_accelerator()
             times.append(time.perf_counter() - started)
     undo_checkpointing(llava)
     norms = {name: float(p.grad.norm()) for name, p in llava.named_parameters() if p.grad is not None}

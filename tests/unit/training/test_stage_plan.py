@@ -188,8 +188,8 @@ def test_adapters_beside_a_projector_that_stays_are_planned() -> None:
 
 
 def test_advice_keeps_the_samples_of_a_step() -> None:
-    plan = plan_stage(settings("7b", 10, lora=True), "instruct", Cluster(1, 24, "ddp"), COUNTS)
-    assert plan.advice == ("batch_size=2 gradient_accumulation=5 takes 23.6 GB",)
+    plan = plan_stage(settings("7b", 9, lora=True), "instruct", Cluster(1, 24, "ddp"), COUNTS)
+    assert plan.advice == ("batch_size=1 gradient_accumulation=9 takes 23.2 GB",)
 
 
 def write_rows(path: Path, answer: str, count: int) -> str:

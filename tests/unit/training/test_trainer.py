@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import tiny_vlm
-from stablellava.core.errors import ConfigError
+from stablellava.core.errors import BackendMissing, ConfigError
 from stablellava.model.assembling import Vlm
 from stablellava.model.checkpoints import load_vlm
 from stablellava.store.layout import RunLayout
 from stablellava.training.probing import probe_rate
 from stablellava.training.stages import train_stage
 from stablellava.training.step_log import MeasureRow, RowLog, read_step_log
-from stablellava.training.switches import compare_switches
+from stablellava.training.switches import compare_switches, vary
 
 WATCH = ("training.watch.held_out_samples=4", "training.watch.every_steps=1")
 
@@ -123,6 +123,37 @@ def test_no_switch_changes_loss_or_gradients(language_model: Path, layout: RunLa
     for effect in effects:
         assert effect.loss_on == pytest.approx(effect.loss_off, abs=1e-5), effect
         assert effect.gradient_difference < 1e-3, effect
+
+
+def test_switches_are_compared_in_the_precision_that_the_stage_trains_in(
+    language_model: Path, layout: RunLayout
+) -> None:
+    config = tiny_vlm.training_config(language_model, "training.precision=bfloat16", "training.speed.num_workers=0")
+    effects = {effect.setting: effect for effect in compare_switches(config, layout, "align")}
+    train_stage(config, layout, "align")
+    first_loss = read_step_log(layout.training_log_path("align"))[0].loss
+    assert effects["packing"].loss_on == first_loss
+
+
+def test_what_cannot_be_switched_off_again_is_compared_last_and_alone(language_model: Path) -> None:
+    config = tiny_vlm.training_config(language_model, "training.speed.liger=true", "training.speed.compile=true")
+    variants = list(vary(config.training.speed))
+    assert [name for name, _, _ in variants][-2:] == ["liger", "compile"]
+    used = [(on.liger or off.liger, on.compile or off.compile) for _, on, off in variants]
+    assert used[:-2] == [(False, False)] * (len(variants) - 2)
+    assert [(on.liger, off.liger) for _, on, off in variants[-2:]] == [(True, False), (True, True)]
+    assert [(on.compile, off.compile) for _, on, off in variants[-2:]] == [(False, False), (True, False)]
+
+
+def test_an_attention_that_is_not_there_is_refused_before_anything_is_read(
+    language_model: Path, layout: RunLayout
+) -> None:
+    config = tiny_vlm.training_config(language_model, "training.speed.attention=flash", "training.speed.liger=true")
+    with pytest.raises(BackendMissing, match=r"attention=flash needs a GPU"):
+        train_stage(config, layout, "align")
+    with pytest.raises(BackendMissing, match=r"liger needs the package liger-kernel"):
+        train_stage(tiny_vlm.training_config(language_model, "training.speed.liger=true"), layout, "align")
+    assert not layout.features_dir.exists()
 
 
 def test_a_probe_measures_a_rate_and_leaves_no_stage_behind(language_model: Path, layout: RunLayout) -> None:
