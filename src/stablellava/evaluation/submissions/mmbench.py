@@ -20,6 +20,7 @@ def render(answered: Sequence[Answered]) -> dict[str, bytes]:
     """Return the workbook. Raises: BackendMissing without openpyxl."""
     try:
         from openpyxl import Workbook
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     except ImportError as exc:
         raise BackendMissing("XLSX files need openpyxl: pip install 'stablellava[xlsx]'") from exc
     book = Workbook()
@@ -28,9 +29,11 @@ def render(answered: Sequence[Answered]) -> dict[str, bytes]:
     sheet.append(_COLUMNS)
     for entry in answered:
         item = entry.item
+        texts = [item.question, *(item.options.get(letter, "") for letter in "ABCD"), entry.text or ""]
+        texts += [*(item.reference or ("",)), item.fields.get("split", "")]
+        # XML has no control characters, and a model may say some.
+        sheet.append([int(item.item_id), *(ILLEGAL_CHARACTERS_RE.sub("", text) for text in texts)])
         # A leading "=" would make a spreadsheet compute the answer.
-        cells = [int(item.item_id), item.question, *(item.options.get(letter, "") for letter in "ABCD")]
-        sheet.append([*cells, entry.text or "", *(item.reference or ("",)), item.fields.get("split", "")])
         for cell in sheet[sheet.max_row][1:]:
             cell.data_type = "s"
     data = io.BytesIO()

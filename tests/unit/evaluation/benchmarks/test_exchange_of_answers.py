@@ -32,12 +32,12 @@ def render(name: str, folder: Path, texts: list[str], writer: Callable[..., Path
 
 
 def test_mmbench_is_uploaded_as_a_row_per_pass_with_the_prediction_in_place_six(tmp_path: Path) -> None:
-    data = render("mmbench", tmp_path, ["B", "=1+1", "C", "D", "A", "B"])[""]
+    data = render("mmbench", tmp_path, ["B", "=1+1", "C\x0b", "D", "A", "B"])[""]
     header, *rows = load_workbook(io.BytesIO(data)).active.iter_rows(values_only=True)
     assert header == ("index", "question", "A", "B", "C", "D", "prediction", "answer", "split")
     assert rows[0] == (1, "What is it?", "cat", "dog", "owl", "fox", "B", "B", "dev")
     assert [row[0] for row in rows] == [1, 1_000_001, 2_000_001, 3_000_001, 2, 1_000_002]
-    assert rows[1][6] == "=1+1"
+    assert (rows[1][6], rows[2][6]) == ("=1+1", "C")
     assert rows[4][2:6] == ("yes", "no", None, None)
 
 
