@@ -27,15 +27,15 @@ def render(answered: Sequence[Answered]) -> dict[str, bytes]:
     book.properties.created = book.properties.modified = _FIXED_TIME
     sheet = book.active
     sheet.append(_COLUMNS)
-    for entry in answered:
+    for row, entry in enumerate(answered, start=2):
         item = entry.item
         texts = [item.question, *(item.options.get(letter, "") for letter in "ABCD"), entry.text or ""]
         texts += [*(item.reference or ("",)), item.fields.get("split", "")]
         # XML has no control characters, and a model may say some.
-        sheet.append([int(item.item_id), *(ILLEGAL_CHARACTERS_RE.sub("", text) for text in texts)])
-        # A leading "=" would make a spreadsheet compute the answer.
-        for cell in sheet[sheet.max_row][1:]:
-            cell.data_type = "s"
+        sheet.cell(row, 1, int(item.item_id))
+        for column, text in enumerate(texts, start=2):
+            # A leading "=" would make a spreadsheet compute the answer.
+            sheet.cell(row, column, ILLEGAL_CHARACTERS_RE.sub("", text)).data_type = "s"
     data = io.BytesIO()
     book.save(data)
     return {"": data.getvalue()}
