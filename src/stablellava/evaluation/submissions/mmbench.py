@@ -4,7 +4,6 @@ Columns follow LLaVA's ``convert_mmbench_for_submission.py``: what the server do
 the prediction stands at place 6.
 """
 
-import datetime
 import io
 from collections.abc import Sequence
 
@@ -12,8 +11,6 @@ from stablellava.core.errors import BackendMissing
 from stablellava.evaluation.benchmarks.base import Answered, Submission
 
 _COLUMNS = ("index", "question", "A", "B", "C", "D", "prediction", "answer", "split")
-# Equal answers give equal files.
-_FIXED_TIME = datetime.datetime(2000, 1, 1)
 
 
 def render(answered: Sequence[Answered]) -> dict[str, bytes]:
@@ -24,7 +21,6 @@ def render(answered: Sequence[Answered]) -> dict[str, bytes]:
     except ImportError as exc:
         raise BackendMissing("XLSX files need openpyxl: pip install 'stablellava[xlsx]'") from exc
     book = Workbook()
-    book.properties.created = book.properties.modified = _FIXED_TIME
     sheet = book.active
     sheet.append(_COLUMNS)
     for row, entry in enumerate(answered, start=2):
