@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import uuid4
 
 import orjson
@@ -47,6 +47,7 @@ class BatchEndpoint(Protocol):
     async def download(self, file_id: str) -> bytes: ...
 
 
+@runtime_checkable
 class BatchingModel(ChatModel, Protocol):
     """A chat model that can also be asked by files."""
 
@@ -81,12 +82,21 @@ async def answer_in_batches(
     return await run.finish(poll_seconds)
 
 
+def has_open_batches(chat: BatchingModel, cache: ResponseCache) -> bool:
+    """Tell whether an earlier call began batches that were not collected yet."""
+    return bool(cache.open_batches(_owner_of(chat)))
+
+
+def _owner_of(chat: BatchingModel) -> str:
+    return hash_id(chat.name, chat.revision)
+
+
 class _BatchRun:
     def __init__(self, chat: BatchingModel, cache: ResponseCache, requests: dict[str, ChatRequest]) -> None:
         self._chat = chat
         self._cache = cache
         self._requests = requests
-        self._owner = hash_id(chat.name, chat.revision)
+        self._owner = _owner_of(chat)
         self._refused: dict[str, ChatFailure] = {}
         self._num_answered = 0
         self._num_batches = 0

@@ -14,9 +14,11 @@ from stablellava.store.layout import RunLayout
 from stablellava.synthesis.chat_drafting.answers import EMPHASIS
 from stablellava.synthesis.chat_drafting.instructions import Instructions
 from stablellava.synthesis.chat_drafting.requests import RequestBuilder
+from stablellava.synthesis.chat_drafting.room import BATCH_OPTION
 from stablellava.synthesis.chat_drafting.settings_written import SettingFinders
 from stablellava.synthesis.chat_drafting.spending import Spending, look_up_prices
 from stablellava.synthesis.planning import Tally, training_planner
+from stablellava.synthesis.reporting import SynthesisReport
 from stablellava.synthesis.synthesizing import Material, load_material, synthesize
 
 CHARS_PER_TOKEN = 4
@@ -77,18 +79,8 @@ def predict_from_probe(config: RunConfig, num_samples: int, material: Material |
     Raises: as ``synthesize``; BackendFailed if the sample has no accepted draft.
     """
     material = material or load_material(config.synthesis.capabilities)
-    each = max(1, num_samples // len(material.capabilities))
-    changes = {"painter": None, "pool": None, "coverage": None, "samples_per_capability": each}
-    probe = config.model_copy(update={"synthesis": config.synthesis.model_copy(update=changes)})
-    with tempfile.TemporaryDirectory() as folder:
-        report = synthesize(probe, RunLayout(Path(folder)), material=material)
+    report = _draft_sample(config, max(1, num_samples // len(material.capabilities)), material)
     assert report.spending is not None
-    if not report.num_accepted:
-        told = ", ".join(f"{reason} {count}" for reason, count in report.rejected_by_reason.items()) or report.stopped
-        raise BackendFailed(
-            f"none of {report.num_rejected} drafts by {config.synthesis.writer.backend!r} was accepted ({told}), so "
-            "nothing can be predicted from them; try a larger --probe, or another model"
-        )
     spent, accepted = report.spending, report.num_accepted
     num_answers = spent.num_calls + spent.num_from_cache
     # Answers that were in the cache have no price today; in the run they will have, as those that were paid for had.
@@ -102,6 +94,26 @@ def predict_from_probe(config: RunConfig, num_samples: int, material: Material |
     acceptance = accepted / (accepted + report.num_rejected)
     basis = f"a sample of {report.num_accepted + report.num_rejected} drafts, {spent.num_calls} calls of it paid now"
     return _forecast(config, basis, acceptance, spending, len(material.capabilities))
+
+
+def _draft_sample(config: RunConfig, each: int, material: Material) -> SynthesisReport:
+    """Make so many samples of each capability, without pictures, and keep none of them."""
+    writer = config.synthesis.writer
+    at_once = {name: value for name, value in writer.options.items() if name != BATCH_OPTION}
+    changes = {
+        "writer": writer.model_copy(update={"options": at_once}), "painter": None, "pool": None, "coverage": None,
+        "samples_per_capability": each,
+    }  # fmt: skip
+    probe = config.model_copy(update={"synthesis": config.synthesis.model_copy(update=changes)})
+    with tempfile.TemporaryDirectory() as folder:
+        report = synthesize(probe, RunLayout(Path(folder)), material=material)
+    if not report.num_accepted:
+        told = ", ".join(f"{reason} {count}" for reason, count in report.rejected_by_reason.items()) or report.stopped
+        raise BackendFailed(
+            f"none of {report.num_rejected} drafts by {writer.backend!r} was accepted ({told}), so nothing can be "
+            "predicted from them; try a larger --probe, or another model"
+        )
+    return report
 
 
 def _forecast(

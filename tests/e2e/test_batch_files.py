@@ -1,0 +1,65 @@
+"""A run whose chat model is asked by batch files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fault_server import FaultServer, completion, serve
+from stablellava.backends import batched_chat
+from stablellava.config.base import BackendSettings
+from stablellava.config.tree import RunConfig
+from stablellava.core.chat import ChatMessage, ChatRequest
+from stablellava.core.errors import ConfigError
+from stablellava.store.layout import RunLayout
+from stablellava.synthesis.synthesizing import synthesize
+from talking import write_well
+from toys import toy_config, toy_material, tree_digest
+
+
+def say(body: dict[str, Any]) -> str:
+    messages = tuple(ChatMessage(role=one["role"], text=one["content"]) for one in body["messages"])
+    kind = body["response_format"]["json_schema"]["name"]
+    return write_well(ChatRequest(request_id="", messages=messages, schema_name=kind, seed=body["seed"]))
+
+
+def end(lines: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """Answer two of three."""
+    answered = [line for number, line in enumerate(lines) if number % 3 or len(lines) == 1]
+    bodies = ((line, completion(say(line["body"]), line["body"])) for line in answered)
+    return "expired", [
+        {"custom_id": line["custom_id"], "response": {"status_code": 200, "body": body}} for line, body in bodies
+    ]
+
+
+def config_for(server: FaultServer, **options: Any) -> RunConfig:
+    config = toy_config(samples_per_capability=12, max_rounds=3)
+    writer = BackendSettings(backend="openai", options={"model": "small", "base_url": server.base_url, **options})
+    changes = {"writer": writer, "painter": None}
+    return config.model_copy(update={"synthesis": config.synthesis.model_copy(update=changes)})
+
+
+def test_a_run_by_batch_files_gives_the_same_data_as_one_call_by_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batched_chat, "_QUIET_SECONDS", 0.05)
+    with serve(FaultServer(lambda number, body: say(body))) as server:
+        server.end_batch = end
+        for name, options in (("calls", {}), ("batches", {"batch_poll_seconds": 0.01})):
+            monkeypatch.setenv("STABLELLAVA_CACHE", str(tmp_path / "cache" / name))
+            num_calls = len(server.bodies)
+            report = synthesize(config_for(server, **options), RunLayout(tmp_path / name), material=toy_material())
+            assert report.num_accepted == 24
+            assert report.spending is not None
+            assert report.spending.num_calls >= 48
+    assert len(server.bodies) - num_calls == 1, "the first call goes out at once"
+    assert 2 < len(server.batches) < 30
+    assert tree_digest(tmp_path / "batches" / "data") == tree_digest(tmp_path / "calls" / "data")
+
+
+def test_a_chat_model_without_batch_files_says_so(tmp_path: Path) -> None:
+    config = toy_config()
+    writer = BackendSettings(backend="fake-chat", options={"batch_poll_seconds": 60})
+    changed = config.model_copy(update={"synthesis": config.synthesis.model_copy(update={"writer": writer})})
+    with pytest.raises(ConfigError, match="takes no batch files"):
+        synthesize(changed, RunLayout(tmp_path), material=toy_material())
