@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
@@ -223,14 +224,15 @@ class StageTrainer(Trainer):
     @torch.no_grad()
     def _held_out_loss(self, plan: StepPlan) -> float:
         self.model_wrapped.eval()
-        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        loss_sum, count = 0.0, 0
         for batch in self._load(plan):
             inputs = self._prepare_inputs(batch)
             with self.compute_loss_context_manager():
-                sums[0] += self.model_wrapped(**inputs, num_supervised=1)
-            sums[1] += (inputs["labels"][:, 1:] >= 0).sum()
-        loss_sum, count = self.accelerator.reduce(sums, "sum").tolist()
-        return float(loss_sum / count)
+                loss_sum += float(self.model_wrapped(**inputs, num_supervised=1))
+            count += int((inputs["labels"][:, 1:] >= 0).sum())
+        # Added up here: not every accelerator has numbers of this precision.
+        loss_sums, counts = zip(*gather_object([(loss_sum, count)]), strict=True)
+        return float(sum(loss_sums) / sum(counts))
 
     def _stands_out(self, loss: float) -> bool:
         if len(self._losses) < _LOSSES_NEEDED:
