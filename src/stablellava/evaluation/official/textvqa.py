@@ -6,13 +6,19 @@ from typing import Any
 
 from stablellava.core.errors import RecordError
 from stablellava.core.score import ItemScore
-from stablellava.evaluation.official.vqa import evalai_accuracy, normalize_evalai, normalize_vqa, vqa_accuracy
+from stablellava.evaluation.official.vqa import (
+    Annotation,
+    evalai_accuracy,
+    normalize_evalai,
+    normalize_vqa,
+    vqa_accuracy,
+)
 
 _NUM_ANNOTATIONS = 10
 _OCR_FIRST = re.compile(r"Question: (.*?) Short answer:", re.DOTALL)
 
 
-def score_textvqa(item_id: str | int, text: str, annotations: Sequence[str]) -> ItemScore:
+def score_textvqa(item_id: str | int, text: str, annotations: Sequence[Annotation]) -> ItemScore:
     """Return TextVQA's own accuracy (m4c, which LLaVA uses): both sides are always normalised.
 
     Raises: RecordError unless there are ten annotations.
@@ -21,7 +27,7 @@ def score_textvqa(item_id: str | int, text: str, annotations: Sequence[str]) -> 
     return ItemScore(item_id=str(item_id), value=evalai_accuracy(text, annotations), parsed=normalize_evalai(text))
 
 
-def score_textvqa_vqa(item_id: str | int, text: str, annotations: Sequence[str]) -> ItemScore:
+def score_textvqa_vqa(item_id: str | int, text: str, annotations: Sequence[Annotation]) -> ItemScore:
     """Return the accuracy by the VQA evaluation: both sides are normalised only when annotators differ.
 
     Raises: RecordError unless there are ten annotations.
@@ -61,6 +67,6 @@ def prompt_processor(prompt: str) -> str:
     )
 
 
-def _check(item_id: str | int, annotations: Sequence[str]) -> None:
+def _check(item_id: str | int, annotations: Sequence[Annotation]) -> None:
     if len(annotations) != _NUM_ANNOTATIONS:
         raise RecordError(f"TextVQA item {item_id!r} has {len(annotations)} answers; it takes exactly ten")

@@ -5,7 +5,11 @@ mean over annotators. With ten of them 3 matches give 0.9, 2 give 0.6 and 1 give
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Annotation = str | Mapping[str, Any]
+"""What an annotator said, as a text or under "answer" in one of the official files' objects."""
 
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _NUMBERS = {
@@ -91,42 +95,42 @@ def word_tokenize(text: str) -> str:
     return text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
 
 
-def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
+def vqa_accuracy(answer: str, annotations: Sequence[Annotation]) -> float:
     """Return the official VQA accuracy: both sides are normalised only when the annotators differ.
 
     Raises: ValueError without annotations.
     """
     given = _unfold(answer)
-    expected = [_unfold(text) for text in annotations]
+    expected = [_unfold(text) for text in _said(annotations)]
     if len(set(expected)) > 1:
         given = process_digit_article(process_punctuation(given))
         expected = [process_digit_article(process_punctuation(text)) for text in expected]
     return leave_one_out(given, expected)
 
 
-def evalai_accuracy(answer: str, annotations: Sequence[str]) -> float:
+def evalai_accuracy(answer: str, annotations: Sequence[Annotation]) -> float:
     """Return the accuracy of EvalAI, m4c and LLaVA: both sides are always normalised.
 
     Raises: ValueError without annotations.
     """
-    return leave_one_out(normalize_evalai(answer), [normalize_evalai(text) for text in annotations])
+    return leave_one_out(normalize_evalai(answer), [normalize_evalai(text) for text in _said(annotations)])
 
 
-def compute_answer_scores(raw_answers: Sequence[str]) -> dict[str, float]:
+def compute_answer_scores(raw_answers: Sequence[Annotation]) -> dict[str, float]:
     """Return what each of the annotators' normalised answers would score by ``evalai_accuracy``."""
-    answers = [normalize_evalai(text) for text in raw_answers]
+    answers = [normalize_evalai(text) for text in _said(raw_answers)]
     return {answer: leave_one_out(answer, answers) for answer in answers}
 
 
-def leave_one_out(answer: str, annotations: Sequence[str]) -> float:
+def leave_one_out(answer: str, annotations: Sequence[Annotation]) -> float:
     """Return the mean over annotators of a third per match among the others, at most 1; texts are compared as given.
 
     Raises: ValueError without annotations.
     """
     if not annotations:
         raise ValueError("VQA accuracy needs annotators' answers, got none")
-    num_matches = sum(text == answer for text in annotations)
-    shares = [min(1.0, (num_matches - (text == answer)) / 3) for text in annotations]
+    matches = [text == answer for text in _said(annotations)]
+    shares = [min(1.0, (sum(matches) - is_match) / 3) for is_match in matches]
     return sum(shares) / len(shares)
 
 
@@ -140,3 +144,8 @@ def _strip_punctuation(text: str, *, drop_all: bool) -> str:
 
 def _unfold(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
+
+
+def _said(annotations: Sequence[Annotation]) -> list[str]:
+    """Return the annotators' texts."""
+    return [entry if isinstance(entry, str) else str(entry["answer"]) for entry in annotations]

@@ -19,6 +19,7 @@ from stablellava.evaluation.official import (
     seedbench,
     textvqa,
     vizwiz,
+    vqa,
 )
 
 OPTIONS = {"A": "cat", "B": "dog"}
@@ -51,6 +52,16 @@ def test_ids_may_be_numbers_as_in_the_official_files(score: Callable[[], ItemSco
 def test_grades_of_mmvet_may_have_numbers_as_ids() -> None:
     result = mmvet.score_mmvet([mmvet.Grade(7, ("rec",), (0.5,))])
     assert result.reports[0].value == 0.5
+
+
+def test_annotations_may_be_the_objects_of_the_official_files() -> None:
+    texts = ["Yes"] * 3 + ["no"] * 7
+    objects = [{"answer": text, "answer_confidence": "yes", "answer_id": place} for place, text in enumerate(texts)]
+    for function in (vqa.vqa_accuracy, vqa.evalai_accuracy, vqa.leave_one_out, vizwiz.vizwiz_accuracy):
+        assert function("Yes", objects) == function("Yes", texts)
+    assert vqa.compute_answer_scores(objects) == vqa.compute_answer_scores(texts)
+    assert textvqa.eval_pred_list([{"pred_answer": "yes", "gt_answers": objects}]) == pytest.approx(0.9)
+    assert vizwiz.score_vizwiz("1", "yes", objects).value == pytest.approx(0.9)
 
 
 NAMED: list[tuple[Callable[..., Any], dict[str, Any], Any]] = [
