@@ -22,6 +22,8 @@ MAX_PIXELS = 64_000_000
 """Larger pictures are refused from their header, before any pixel is decoded."""
 _SUFFIX_OF_FORMAT = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 _HASH_SIDE = 8
+_MAX_NAME = 200
+"""Characters of a name that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -142,21 +144,28 @@ def resolve_inside(folder: Path, name: str, where: str) -> Path:
 
     Raises: PictureRefused ("image_outside_folder", "image_missing") naming ``where``.
     """
-    root = folder.resolve()
-    # A NUL byte cannot be part of any path and makes the operating system's calls raise.
-    path = (root / name.replace("\0", "")).resolve()
+    root, shown = folder.resolve(), repr(name) if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]!r}..."
+    try:
+        # A NUL byte cannot be part of any path and makes the operating system's calls raise.
+        path = (root / name.replace("\0", "")).resolve()
+        is_file = path.is_file()
+    except OSError as exc:  # too long for a name, as a picture that stands in the row itself
+        raise PictureRefused("image_missing", f"{where}: image {shown} is no path ({exc.strerror})") from exc
     if not path.is_relative_to(root):
-        raise PictureRefused("image_outside_folder", f"{where}: image {name!r} leaves {folder}; use a path inside it")
-    if not path.is_file():
-        raise PictureRefused("image_missing", f"{where}: image {name!r} is not in {folder}")
+        raise PictureRefused("image_outside_folder", f"{where}: image {shown} leaves {folder}; use a path inside it")
+    if not is_file:
+        raise PictureRefused("image_missing", f"{where}: image {shown} is not in {folder}")
     return path
 
 
 def read_picture(path: Path, where: str, max_bytes: int = 256_000_000) -> tuple[bytes, Picture]:
     """Read and decode a file. Raises: PictureRefused as ``decode_picture``."""
-    if path.stat().st_size > max_bytes:
-        raise PictureRefused("image_too_large", f"{where}: {path.name} is larger than {max_bytes:,} bytes")
-    data = path.read_bytes()
+    try:
+        if path.stat().st_size > max_bytes:
+            raise PictureRefused("image_too_large", f"{where}: {path.name} is larger than {max_bytes:,} bytes")
+        data = path.read_bytes()
+    except OSError as exc:
+        raise PictureRefused("image_unreadable", f"{where}: {path.name} cannot be read: {exc.strerror}") from exc
     return data, decode_picture(data, where)
 
 

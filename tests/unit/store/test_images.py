@@ -13,6 +13,7 @@ from stablellava.store.images import (
     decode_picture,
     hash_distance,
     image_path,
+    read_picture,
     resolve_inside,
     store_image,
     verify_image,
@@ -97,6 +98,20 @@ def test_a_missing_file_is_told_from_one_outside(tmp_path: Path) -> None:
     with pytest.raises(PictureRefused) as caught:
         resolve_inside(tmp_path, "no.png", "row 1")
     assert caught.value.reason == "image_missing"
+
+
+@pytest.mark.parametrize("name", ["data:image/png;base64," + "iVBORw0KGgo" * 400, "a/" * 3000])
+def test_what_is_no_path_at_all_is_refused_in_a_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(PictureRefused) as caught:
+        resolve_inside(tmp_path, name, "row 1")
+    assert caught.value.reason == "image_missing"
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureRefused, match=r"row 1: gone\.png cannot be read") as caught:
+        read_picture(tmp_path / "gone.png", "row 1")
+    assert caught.value.reason == "image_unreadable"
 
 
 def test_similar_pictures_have_near_hashes_and_different_ones_far_ones() -> None:
