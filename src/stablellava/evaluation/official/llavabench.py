@@ -57,9 +57,10 @@ def relative_score(pairs: Sequence[Sequence[float]]) -> float:
 
     Raises: ValueError without pairs, or if the reference's mean is 0.
     """
-    if not pairs:
+    table = np.asarray(pairs, dtype=np.float64)
+    if not table.size:
         raise ValueError("a relative score needs at least one pair of scores")
-    reference, model = (round(float(mean), 3) for mean in np.asarray(pairs, dtype=np.float64).mean(axis=0))
+    reference, model = (round(float(mean), 3) for mean in table.mean(axis=0))
     if reference == 0:
         raise ValueError(f"the reference's mean score is 0 over {len(pairs)} pairs; nothing is relative to it")
     return round(model / reference * 100, 1)

@@ -90,9 +90,9 @@ def compute_metric(gts: Sequence[str], preds: Sequence[str]) -> dict[str, float]
 
     Raises: ValueError unless there are as many labels as answers, and at least one.
     """
-    if len(gts) != len(preds) or not gts:
+    pairs = list(zip(gts, preds, strict=False))
+    if len(gts) != len(preds) or not pairs:
         raise ValueError(f"MME takes a label for each answer, got {len(gts)} labels and {len(preds)} answers")
-    pairs = list(zip(gts, preds, strict=True))
     tp, fn, tn, fp = (pairs.count(pair) for pair in (("yes", "yes"), ("yes", "no"), ("no", "no"), ("no", "yes")))
     return {
         "TP": tp,

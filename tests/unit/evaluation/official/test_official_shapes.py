@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stablellava.core.score import ItemScore
@@ -11,6 +12,7 @@ from stablellava.evaluation.official import (
     ai2d,
     llavabench,
     mmbench,
+    mme,
     mmmu,
     mmmu_open,
     mmvet,
@@ -62,6 +64,12 @@ def test_annotations_may_be_the_objects_of_the_official_files() -> None:
     assert vqa.compute_answer_scores(objects) == vqa.compute_answer_scores(texts)
     assert textvqa.eval_pred_list([{"pred_answer": "yes", "gt_answers": objects}]) == pytest.approx(0.9)
     assert vizwiz.score_vizwiz("1", "yes", objects).value == pytest.approx(0.9)
+
+
+def test_numbers_and_texts_may_come_in_arrays() -> None:
+    assert seedbench.choose_by_loss(np.array([3.0, 1.0, 2.0, 4.0])) == "B"
+    assert llavabench.relative_score(np.array([[8.0, 6.0], [8.0, 4.0]])) == 62.5
+    assert mme.compute_metric(np.array(["yes", "no"]), np.array(["yes", "other"]))["acc"] == 0.5
 
 
 NAMED: list[tuple[Callable[..., Any], dict[str, Any], Any]] = [
