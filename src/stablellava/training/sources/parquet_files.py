@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from stablellava.core.errors import RecordError
 from stablellava.store.images import PictureRefused, resolve_inside
-from stablellava.training.sources.rows import RowRefused
+from stablellava.training.sources.rows import RowRefused, shorten
 
 PARQUET_SUFFIXES = (".parquet",)
 _PICTURE_COLUMNS = ("image", "images")
@@ -41,8 +41,17 @@ class ParquetImage:
         return f"{self.path}, row group {self.group}, row {self.row + 1}, picture {self.place + 1}"
 
     def read_bytes(self) -> bytes:
-        """Return the encoded picture. Raises: PictureRefused ("image_missing") without bytes and without a file."""
-        value = _picture_column(self.path, self.group, self.column)[self.row].as_py()
+        """Return the encoded picture.
+
+        Raises: PictureRefused ("image_missing") without bytes and without a file, ("image_unreadable") for a damaged
+            row group; FileNotFoundError without the table.
+        """
+        try:
+            value = _picture_column(self.path, self.group, self.column)[self.row].as_py()
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as exc:
+            raise PictureRefused("image_unreadable", f"image {self} cannot be read: {shorten(exc)}") from exc
         value = value[self.place] if isinstance(value, list) else value
         data = value.get("bytes") if isinstance(value, dict) else value
         if data is not None:

@@ -233,6 +233,26 @@ def test_parquet_columns_of_plain_bytes_and_of_paths_are_read(tmp_path: Path, im
         assert [image.read_bytes() for example in read for image in example.images] == [data]
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_pictures_in_a_damaged_row_group_are_listed_and_those_beside_it_kept(
+    tmp_path: Path, images: Path, compression: str
+) -> None:
+    picture = {"bytes": (images / "rgb.png").read_bytes(), "path": "a.png"}
+    path = tmp_path / "rows.parquet"
+    table = pa.Table.from_pylist([{"image": picture, "conversations": SHOWN} for _ in range(4)])
+    options = {"compression": compression, "use_dictionary": False, "write_statistics": False}
+    pq.write_table(table, path, row_group_size=2, **options)
+    first = pq.ParquetFile(path).metadata.row_group(0)
+    columns = {first.column(place).path_in_schema: first.column(place) for place in range(first.num_columns)}
+    start = columns["image.bytes"].data_page_offset + columns["image.bytes"].total_compressed_size // 2
+    data = bytearray(path.read_bytes())
+    data[start : start + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    report = check_source(open_path(path, images))
+    assert {row.row: row.reason for row in report.bad} == {1: "image_unreadable", 2: "image_unreadable"}
+    assert all("row group 0" in row.detail and "None" not in row.detail for row in report.bad)
+
+
 def add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(data)
