@@ -366,3 +366,8 @@ def test_links_that_lie_in_the_folder_are_followed(tmp_path: Path, images: Path)
     (tmp_path / "linked" / "coco").symlink_to(images)
     path = write_json(tmp_path / "rows.json", [{"image": "coco/rgb.png", "conversations": SHOWN}])
     assert reasons_of(path, tmp_path / "linked") == {}
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "rows [1].json", [{"conversations": say("Q", "A")}])
+    assert len(open_path(path)) == 1
