@@ -7,7 +7,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from stablellava.store.images import MAX_PIXELS, PictureRefused
+from stablellava.store.images import MAX_PIXELS, PictureRefused, explain_undecodable
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """What is told by the file's content; published datasets hold GIF and PNG files named .jpg."""
@@ -48,8 +48,8 @@ def decode_rgb(data: bytes, where: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as exc:
         raise PictureRefused("image_too_large", f"{where}: too large to decode: {exc}") from exc
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as exc:
-        reason = "image_truncated" if "trunc" in str(exc).lower() else "image_unreadable"
-        raise PictureRefused(reason, f"{where} cannot be read as {', '.join(READ_FORMATS)}: {exc}") from exc
+        reason, words = explain_undecodable(exc)
+        raise PictureRefused(reason, f"{where} cannot be read as {', '.join(READ_FORMATS)}: {words}") from exc
 
 
 def _to_rgb(opened: Image.Image) -> Image.Image:

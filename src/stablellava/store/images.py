@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from stablellava.core.errors import RecordError
 from stablellava.store.files import explain_disk_errors, write_atomic
@@ -61,8 +61,15 @@ def decode_picture(data: bytes, where: str, max_pixels: int = MAX_PIXELS) -> Pic
     except (Image.DecompressionBombError, MemoryError) as exc:
         raise PictureRefused("image_too_large", f"{where}: the picture is too large to decode: {exc}") from exc
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as exc:
-        reason = "image_truncated" if "trunc" in str(exc).lower() else "image_unreadable"
-        raise PictureRefused(reason, f"{where}: not a whole PNG, JPEG or WebP picture: {exc}") from exc
+        reason, words = explain_undecodable(exc)
+        raise PictureRefused(reason, f"{where}: not a whole PNG, JPEG or WebP picture: {words}") from exc
+
+
+def explain_undecodable(error: Exception) -> tuple[str, str]:
+    """Return the reason, and the decoder's words where they are the same in every run."""
+    if isinstance(error, UnidentifiedImageError):  # names an address in memory
+        return "image_unreadable", "it begins like none"
+    return "image_truncated" if "trunc" in str(error).lower() else "image_unreadable", str(error)
 
 
 def _decode(data: bytes, where: str, max_pixels: int) -> Picture:

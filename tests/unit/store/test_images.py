@@ -2,12 +2,14 @@ import hashlib
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from stablellava.core.errors import RecordError
+from stablellava.store.image_refs import decode_rgb
 from stablellava.store.images import (
     PictureRefused,
     decode_picture,
@@ -81,6 +83,16 @@ def test_a_truncated_picture_is_refused(share: float) -> None:
         decode_picture(data[: int(len(data) * share)], "row 3")
     assert caught.value.reason in {"image_truncated", "image_unreadable"}
     assert str(caught.value).startswith("row 3: ")
+
+
+@pytest.mark.parametrize("decode", [decode_picture, decode_rgb])
+def test_what_is_no_picture_is_refused_in_the_same_words_every_time(decode: Callable[[bytes, str], object]) -> None:
+    said = set()
+    for _ in range(2):
+        with pytest.raises(PictureRefused, match="row 3.*begins like none") as caught:
+            decode(b"<html>not found</html>", "row 3")
+        said.add(str(caught.value))
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "a/../../secret.png", "link.png"])
