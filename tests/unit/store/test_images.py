@@ -89,7 +89,7 @@ def test_a_truncated_picture_is_refused(share: float) -> None:
 def test_what_is_no_picture_is_refused_in_the_same_words_every_time(decode: Callable[[bytes, str], object]) -> None:
     said = set()
     for _ in range(2):
-        with pytest.raises(PictureRefused, match="row 3.*begins like none") as caught:
+        with pytest.raises(PictureRefused, match=r"row 3.*begins like none") as caught:
             decode(b"<html>not found</html>", "row 3")
         said.add(str(caught.value))
     assert len(said) == 1
