@@ -151,6 +151,23 @@ def test_a_request_that_the_server_refuses_is_not_tried_again(server: FaultServe
     assert len(server.bodies) == 1
 
 
+@pytest.mark.parametrize("error", [{"code": 502, "message": "overloaded"}, {"message": "overloaded"}, "overloaded"])
+def test_an_error_that_is_sent_as_a_success_is_tried_again(server: FaultServer, error: Any) -> None:
+    server.say = lambda number, body: Fault("json", {"error": error}) if number < 3 else "fine"
+
+    reply = ask(build(server), request())
+
+    assert isinstance(reply, ChatReply)
+    assert (reply.text, len(server.bodies)) == ("fine", 3)
+
+
+def test_a_lack_of_credit_that_is_sent_as_a_success_stops_the_run(server: FaultServer) -> None:
+    server.say = lambda number, body: Fault("json", {"error": {"code": 402, "message": "Insufficient credits"}})
+
+    with pytest.raises(BackendFailed, match="no credit left"):
+        ask(build(server), request())
+
+
 def test_an_answer_without_choices_is_a_failure(server: FaultServer) -> None:
     server.say = lambda number, body: Fault("json", {"choices": []})
 

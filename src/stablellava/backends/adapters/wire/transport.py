@@ -15,7 +15,7 @@ from yarl import URL
 from stablellava.backends.adapters.wire.breaker import CircuitBreaker
 from stablellava.backends.adapters.wire.limits import FixedLimits
 from stablellava.backends.adapters.wire.options import OPENAI_URL, WireOptions
-from stablellava.backends.adapters.wire.problems import Problem, judge_status
+from stablellava.backends.adapters.wire.problems import Problem, judge_error, judge_status
 from stablellava.backends.adapters.wire.window import AdaptiveWindow
 from stablellava.backends.keys import read_key
 from stablellava.core.ids import share_of
@@ -29,6 +29,8 @@ _TRIES_PER_REFUSAL = 5
 _BYTES_PER_TOKEN = 4
 _MAX_WORDS = 200
 _MAX_MODELS_NAMED = 8
+_RESULTS = ("choices", "data")
+"""What an answer has that is more than an error; gateways also report their servers' errors with status 200."""
 _JSON_HEADERS = {"Content-Type": "application/json"}
 
 
@@ -147,6 +149,8 @@ class Wire:
             return Problem("try", "unreadable_answer", f"no JSON: {raw[:80].decode(errors='replace')}")
         if not isinstance(payload, dict):
             return Problem("try", "unreadable_answer", f"JSON that is no object: {raw[:80].decode(errors='replace')}")
+        if payload.get("error") and payload.keys().isdisjoint(_RESULTS):
+            return judge_error(payload["error"], raw)
         return Answered(payload, time.perf_counter() - started)
 
     async def _read(
