@@ -150,12 +150,15 @@ def _read_looks(words: list[str]) -> "VerifySettings | None":
     from stablellava.config.verifying import VerifySettings
     from stablellava.core.errors import ConfigError
     from stablellava.core.record import first_problem
+    from stablellava.studies.planning import refuse_keys_in
 
     read = [read_backend(word) for word in words]
     try:
-        return VerifySettings.model_validate({"checks": [{"check": one.backend, **one.options} for one in read]})
+        looks = VerifySettings.model_validate({"checks": [{"check": one.backend, **one.options} for one in read]})
     except ValidationError as exc:
         raise ConfigError(f"--look {' '.join(words)}: {first_problem(exc)}") from exc
+    refuse_keys_in(looks)
+    return looks
 
 
 def _read_benchmarks(folders: list[Path]) -> "BenchmarkIndex | None":

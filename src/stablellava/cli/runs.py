@@ -47,8 +47,11 @@ def existing_run(run: Path | None, overrides: Sequence[str] | None = None) -> tu
 def save_config(config: RunConfig, layout: RunLayout) -> None:
     """Write the resolved settings into the run, so that later verbs need only ``--run``.
 
-    Raises: ConfigError when the run holds data made with other settings.
+    Raises: ConfigError when the run holds data made with other settings, or an option is a key.
     """
+    from stablellava.studies.planning import refuse_keys_in
+
+    refuse_keys_in(config)
     if layout.config_path.exists() and layout.data_dir.exists():
         changed = changed_settings(load_config(layout.config_path), config, NOT_IN_DATA)
         if changed:

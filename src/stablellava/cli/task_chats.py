@@ -111,7 +111,9 @@ def _build_local(folder: Path, max_new_tokens: int, batch_size: int, request: "T
 def _build_chat(name: str, options: dict[str, Any], config: "RunConfig") -> "ChatModel":
     """Return a chat model that counts its calls and stops at the limits that evaluate was given."""
     from stablellava.backends.catalog import build_backend
+    from stablellava.backends.keys import refuse_keys
     from stablellava.synthesis.chat_drafting.spending import MeteredChat, SpendingMeter, look_up_prices
 
+    refuse_keys(options)  # before they are told to the log
     spending = look_up_prices(config.synthesis.spending, str(options.get("model", "")))
     return MeteredChat(build_backend("chat", name, options), SpendingMeter(spending))

@@ -43,8 +43,9 @@ def _find_settings(settings: Settings) -> Iterator[BackendSettings]:
         yield settings
         return
     for _, value in settings:
-        if isinstance(value, Settings):
-            yield from _find_settings(value)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, Settings):
+                yield from _find_settings(one)
 
 
 def _resolve(wanted: str, options: Mapping[str, Any]) -> list[Wanted]:

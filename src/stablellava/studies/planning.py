@@ -5,7 +5,7 @@ import math
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.backends.keys import refuse_keys
 from stablellava.capabilities import list_capabilities, load_capability
-from stablellava.config.base import BackendSettings
+from stablellava.config.base import BackendSettings, Settings
 from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint
 from stablellava.config.training import StageConfig
 from stablellava.config.tree import RunConfig
@@ -88,6 +88,7 @@ def make_plan(config: RunConfig) -> RunPlan:
 
 def check_names(config: RunConfig) -> None:
     """Raise ConfigError for a capability or backend that does not exist, a capability named twice, or a key."""
+    refuse_keys_in(config)
     known = list_capabilities()
     chosen = config.synthesis.capabilities
     for name in chosen:
@@ -104,8 +105,17 @@ def check_names(config: RunConfig) -> None:
     refuse_bad_settings(config.synthesis.verify.checks if config.synthesis.verify else ())
 
 
+def refuse_keys_in(settings: Settings) -> None:
+    """Raise ConfigError for a key among any options: settings are printed, and written into runs and manifests."""
+    for name, value in settings:
+        if name == "options":
+            refuse_keys(value)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, Settings):
+                refuse_keys_in(one)
+
+
 def _check_backend(kind: Kind, settings: BackendSettings, taken: tuple[Kind, ...]) -> None:
-    refuse_keys(settings.options)  # before the settings are printed, or written into the run
     names = [key.partition(".")[2] for key in list_backends() if key.partition(".")[0] in taken]
     if settings.backend not in names:
         raise ConfigError(

@@ -27,6 +27,15 @@ def test_the_configured_backends_are_called(invoke: Invoke) -> None:
     assert "fine    painter.openmoji" in result.stdout
 
 
+def test_the_judge_of_a_check_is_called_as_well(invoke: Invoke) -> None:
+    checks = "synthesis: {verify: {checks: [{check: judge, backend: {backend: fake-chat}}]}}\n"
+    Path("mine.yaml").write_text(checks)
+    result = invoke("backends", "check", "--config", "mine.yaml")
+
+    assert result.exit_code == 0, result.output
+    assert "fine    chat.fake-chat" in result.stdout
+
+
 def test_named_backends_are_called_with_their_options(invoke: Invoke) -> None:
     with serve(FaultServer(lambda number, body: "Red.")) as server:
         result = invoke(
@@ -101,14 +110,22 @@ def test_a_wrong_pruning_is_the_users_mistake(invoke: Invoke, options: tuple[str
     assert said in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["plan", "synthesize"])
+KEYED = "{backend: openai, options: {model: m, api_key: sk-1234567890abcdef}}"
+
+
+@pytest.mark.parametrize("verb", [("plan",), ("synthesize",), ("import", "rows.json"), ("train", "--stage", "align")])
+@pytest.mark.parametrize(
+    "settings",
+    [f"{{writer: {KEYED}}}", f"{{painter: {KEYED}}}", f"{{verify: {{checks: [{{check: judge, backend: {KEYED}}}]}}}}"],
+    ids=["writer", "painter", "judge"],
+)
 def test_a_key_in_the_settings_is_refused_before_it_is_written_anywhere(
-    invoke: Invoke, tmp_path: Path, verb: str
+    invoke: Invoke, tmp_path: Path, verb: tuple[str, ...], settings: str
 ) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("synthesis: {writer: {backend: openai, options: {model: m, api_key: sk-1234567890abcdef}}}\n")
+    path.write_text(f"synthesis: {settings}\n")
 
-    result = invoke(verb, "--config", path)
+    result = invoke(*verb, "--config", path)
 
     assert result.exit_code == 2
     assert "holds a key" in result.stderr
