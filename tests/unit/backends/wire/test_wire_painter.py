@@ -9,6 +9,7 @@ from PIL import Image
 
 from fault_server import Fault, FaultServer
 from stablellava.backends.catalog import build_backend
+from stablellava.backends.protocols import StreamingPainter
 from stablellava.core.errors import BackendFailed
 from stablellava.core.rank import NUM_WORKERS_VARIABLE
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
@@ -51,6 +52,31 @@ def test_pictures_come_back_in_order_with_their_seeds(server: FaultServer) -> No
         assert (image.size, image.getpixel((0, 0))) == ((64, 48), (i, 10, 20))
         assert (one.stamp.seed, one.stamp.model, one.drawn) == (i, "m", None)
     assert server.peak_in_flight > 1
+
+
+def test_batches_are_on_their_way_together_and_come_back_in_order(server: FaultServer) -> None:
+    server.say = paint_it
+    painter = build_backend("painter", "openai-images", {"model": "m", "base_url": server.base_url})
+    asked = jobs(40)
+    batches = [asked[start : start + 8] for start in range(0, 40, 8)]
+
+    painted = list(painter.paint_batches(batches))
+    painter.close()
+
+    assert [[one.painting_id for one in batch] for batch in painted] == [
+        [job.painting_id for job in b] for b in batches
+    ]
+    assert server.peak_in_flight > 8
+    assert isinstance(painter, StreamingPainter)
+
+
+def test_an_error_ends_the_batches_behind_it(server: FaultServer) -> None:
+    server.say = lambda number, body: Fault(401)
+    painter = build_backend("painter", "openai-images", {"model": "m", "base_url": server.base_url})
+
+    with pytest.raises(BackendFailed, match="refuses the key"):
+        list(painter.paint_batches([jobs(4), jobs(4), jobs(4)]))
+    painter.close()
 
 
 def test_a_server_with_sizes_of_its_own_is_scaled_from(server: FaultServer) -> None:

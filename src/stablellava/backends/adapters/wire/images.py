@@ -6,7 +6,9 @@ import binascii
 import io
 import threading
 import weakref
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from stablellava.core.ids import hash_id
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
 
 _PATH = "images/generations"
+_Painting = Future[list[Painted | PaintRefusal]]
 
 
 class WirePainter:
@@ -71,8 +74,21 @@ class WirePainter:
 
         Raises: BackendFailed when no picture can be had.
         """
-        painting = gather_or_stop(self._paint_one(job) for job in jobs)
-        return asyncio.run_coroutine_threadsafe(painting, self._running_loop()).result()
+        return self._begin(jobs).result()
+
+    def paint_batches(self, batches: Iterable[Sequence[PaintJob]]) -> Iterator[list[Painted | PaintRefusal]]:
+        """Yield what ``paint`` would return for each batch; as many are on their way as the server is asked for."""
+        waiting: deque[tuple[int, _Painting]] = deque()
+        try:
+            for jobs in batches:
+                waiting.append((len(jobs), self._begin(jobs)))
+                while sum(num_jobs for num_jobs, _ in waiting) > self.wire.options.max_in_flight:
+                    yield waiting.popleft()[1].result()
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            for _, painting in waiting:
+                painting.cancel()
 
     def close(self) -> None:
         """Close the connections and the cache."""
@@ -98,6 +114,10 @@ class WirePainter:
             body["response_format"] = "b64_json"
         body.update(self._extra_body)
         return {name: value for name, value in body.items() if value is not None}
+
+    def _begin(self, jobs: Sequence[PaintJob]) -> "_Painting":
+        painting = gather_or_stop(self._paint_one(job) for job in jobs)
+        return asyncio.run_coroutine_threadsafe(painting, self._running_loop())
 
     async def _paint_one(self, job: PaintJob) -> Painted | PaintRefusal:
         body = self.body_of(job)
