@@ -1,4 +1,4 @@
-"""How the frozen weights under adapters are kept: as they are, in half precision, or in four bits (QLoRA)."""
+"""In how many bits weights are kept: as they are, in half precision, or under adapters in four bits (QLoRA)."""
 
 from typing import Any, Literal
 
@@ -20,11 +20,29 @@ def lower_base_precision(llava: LlavaForConditionalGeneration, precision: BasePr
     """
     if precision == "float32":
         return
-    for part in (llava.model.language_model, llava.lm_head):
-        part.to(torch.bfloat16)
-    llava.tie_weights()
+    cast_language_model(llava, torch.bfloat16)
     if precision == "nf4":
         _quantize(llava.model.language_model)
+
+
+def cast_language_model(llava: LlavaForConditionalGeneration, dtype: torch.dtype) -> None:
+    """Keep the language model in another precision; tower and projector stay as they are."""
+    for part in (llava.model.language_model, llava.lm_head):
+        cast_weights(part, dtype)
+    llava.tie_weights()
+
+
+def cast_weights(module: nn.Module, dtype: torch.dtype) -> None:
+    """Change the precision of what a file of weights holds.
+
+    What a module computes for itself stays: rotary frequencies in bfloat16 are off by a radian after a thousand tokens.
+    """
+    stored = module.state_dict().keys()
+    computed = {name: buffer for name, buffer in module.named_buffers() if name not in stored}
+    module.to(dtype)
+    for name, buffer in computed.items():
+        owner, _, own = name.rpartition(".")
+        setattr(module.get_submodule(owner), own, buffer)
 
 
 def _quantize(language_model: nn.Module) -> None:

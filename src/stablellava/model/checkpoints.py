@@ -1,11 +1,12 @@
 """Checkpoints from disk, in every form: whole, adapters to another folder, the original LLaVA's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import BaseImageProcessor, LlavaForConditionalGeneration, LlavaProcessor
 
 from stablellava.config.training import ModelSettings
@@ -13,6 +14,7 @@ from stablellava.core.errors import RecordError
 from stablellava.core.record import Record
 from stablellava.model.adapters import apply_adapter, find_base, is_adapter
 from stablellava.model.assembling import Vlm, assemble
+from stablellava.model.base_precision import cast_language_model, cast_weights
 from stablellava.model.chat_template import (
     CHAT_TEMPLATES,
     IMAGE_TOKEN,
@@ -87,24 +89,32 @@ def load_vlm(folder: Path) -> Vlm:
 
 
 def read_checkpoint(
-    folder: Path, dtype: torch.dtype = torch.float32, tower_folder: Path | None = None
+    folder: Path,
+    dtype: torch.dtype = torch.float32,
+    tower_folder: Path | None = None,
+    *,
+    only_language: bool = False,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
     """Return a LLaVA with its processor: in the Hugging Face form, or the original, or adapters merged into theirs.
 
+    With ``only_language``, ``dtype`` is the language model's, and tower and projector are in float32.
     ``tower_folder`` is for originals that name a tower which lies elsewhere here.
 
     Raises: RecordError if the folder holds none, or a tensor is missing, misshapen or left over.
     """
     if not (folder / "config.json").is_file():
         raise RecordError(f"{folder} is not a model's folder: it has no config.json. Train a stage first")
+    cast = cast_language_model if only_language else cast_weights
     if is_adapter(folder):
         model, _ = read_checkpoint(find_base(folder))
         apply_adapter(model, folder)
-        return _cast(model, dtype), _read_processor(folder)
+        cast(model, dtype)
+        return model, _read_processor(folder)
     if is_original(folder):
         model, processor = read_original(folder, tower_folder)
-        return _cast(model, dtype), processor
-    model, account = read_whole(folder, dtype)
+        cast(model, dtype)
+        return model, processor
+    model, account = read_whole(folder, dtype, only_language=only_language)
     if not account.is_complete:
         raise RecordError(
             f"{folder} does not hold the weights of the model that its config.json names: {account.summary}"
@@ -112,12 +122,14 @@ def read_checkpoint(
     return model, _read_processor(folder)
 
 
-def read_whole(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[LlavaForConditionalGeneration, TensorAccount]:
+def read_whole(
+    folder: Path, dtype: torch.dtype = torch.float32, *, only_language: bool = False
+) -> tuple[LlavaForConditionalGeneration, TensorAccount]:
     """Return a model in the Hugging Face form, and what became of every tensor.
 
     Raises: RecordError if the folder holds none.
     """
-    with without_progress_bars():
+    with without_progress_bars(), _whole_sight() if only_language else nullcontext():
         try:
             loaded: Any = LlavaForConditionalGeneration.from_pretrained(
                 folder, dtype=dtype, local_files_only=True, output_loading_info=True
@@ -128,10 +140,19 @@ def read_whole(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[LlavaF
     return model, _account(model, info)
 
 
-def _cast(model: LlavaForConditionalGeneration, dtype: torch.dtype) -> LlavaForConditionalGeneration:
-    module: nn.Module = model
-    module.to(dtype)
-    return model
+@contextmanager
+def _whole_sight() -> Iterator[None]:
+    """Let the library load tower and projector in float32, without ever holding the rest in it.
+
+    It asks the class for their names, and takes a class of our own for a model it has no renamed weights of.
+    """
+    kind: Any = LlavaForConditionalGeneration
+    before = kind._keep_in_fp32_modules_strict
+    kind._keep_in_fp32_modules_strict = ["vision_tower", "multi_modal_projector"]
+    try:
+        yield
+    finally:
+        kind._keep_in_fp32_modules_strict = before
 
 
 def _account(model: LlavaForConditionalGeneration, info: dict[str, Any]) -> TensorAccount:

@@ -144,11 +144,9 @@ def load_checkpoint(
 
     Raises: RecordError if the folder holds no LLaVA, or one whose images take different numbers of tokens.
     """
-    model, processor = read_checkpoint(folder, dtype)
+    model, processor = read_checkpoint(folder, dtype, only_language=True)
     _refuse_other_kinds(model, folder)
     nn.Module.to(model, device or torch.device("cpu"))
-    for part in (model.model.vision_tower, model.model.multi_modal_projector):
-        part.float()
     num_tokens = count_tokens_per_image(model, processor.image_processor)
     # The cache of features sizes its rows by this; folders of older libraries lack it.
     model.config.image_seq_length = num_tokens

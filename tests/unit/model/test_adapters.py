@@ -17,6 +17,7 @@ from stablellava.model.adapters import add_adapters, has_adapters, merge_adapter
 from stablellava.model.assembling import Vlm, assemble
 from stablellava.model.base_precision import lower_base_precision
 from stablellava.model.checkpoints import load_vlm, read_checkpoint
+from stablellava.model.prompting import load_checkpoint
 
 LORA = LoraSettings(rank=4, alpha=8, dropout=0.0, base_precision="float32")
 
@@ -132,6 +133,34 @@ def test_a_half_precision_base_keeps_tower_projector_and_adapters_whole(saved: P
         kept[parameter.dtype] += 1
     assert all(kept.values())
     assert vlm.model.lm_head.weight is vlm.model.get_input_embeddings().weight
+
+
+def test_half_precision_keeps_the_positions_that_the_model_computes_for_itself(saved: Path) -> None:
+    vlm = load_with_adapters(saved)
+    vlm.save(saved.parent / "adapter")
+    lowered = load_vlm(saved).model
+    lower_base_precision(lowered, "bfloat16")
+    read, _ = read_checkpoint(saved.parent / "adapter", torch.bfloat16)
+    expected = vlm.model.model.language_model.rotary_emb.inv_freq
+    for model in (lowered, read):
+        assert model.lm_head.weight.dtype == torch.bfloat16
+        found = model.model.language_model.rotary_emb.inv_freq
+        assert found.dtype == torch.float32 and torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("form", ["whole", "adapter"])
+def test_a_checkpoint_asked_in_half_precision_sees_in_full(saved: Path, form: str) -> None:
+    vlm = load_with_adapters(saved)
+    if form == "adapter":
+        vlm.save(saved.parent / "adapter")
+    asked = load_checkpoint(saved.parent / "adapter" if form == "adapter" else saved, dtype=torch.bfloat16).model
+    assert asked.model.language_model.layers[0].mlp.up_proj.weight.dtype == torch.bfloat16
+    assert asked.lm_head.weight.dtype == torch.bfloat16
+    for part in ("model.vision_tower", "model.multi_modal_projector"):
+        expected = dict(vlm.model.get_submodule(part).named_parameters())
+        found = dict(asked.get_submodule(part).named_parameters())
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], parameter) for name, parameter in expected.items())
 
 
 def test_four_bits_need_a_package_that_is_named(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
