@@ -140,11 +140,17 @@ def ensure_file(path: Path) -> None:
 
 
 def _parse_json(text: str) -> Any:
-    """Return parsed JSON; NaN, which Python's own writer leaves in files, is a number as any other."""
+    """Return parsed JSON; NaN, which Python's own writer leaves in files, is a number as any other.
+
+    Raises: ValueError.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return json.loads(text)
+        parsed = json.loads(text)
+        # Python takes half of a character ("\ud83d") as well, which then cannot be written anywhere.
+        json.dumps(parsed, ensure_ascii=False).encode()
+        return parsed
 
 
 def _read_text(path: Path) -> str:
