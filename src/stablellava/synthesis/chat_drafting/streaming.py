@@ -145,7 +145,7 @@ class _StreamRun:
             self._handed.put(None)  # nobody is left waiting
             raise
         finally:
-            self._stop()  # to cancel thousands that wait for a unit takes seconds: each is searched for among the others
+            self._stop()  # cancelling thousands that wait for a unit takes seconds: each is searched for among them
             for task in (producer, *workers):
                 task.cancel()
             await asyncio.gather(producer, *workers, return_exceptions=True)

@@ -68,8 +68,8 @@ def judge_status(status: int, raw: bytes, headers: Mapping[str, str]) -> Problem
 def judge_error(error: Any, raw: bytes) -> Problem:
     """Read an error that came with the status of a success; its code often is the status meant."""
     code = error.get("code") if isinstance(error, dict) else None
-    is_status = isinstance(code, int) and 400 <= code < 600
-    return judge_status(code if is_status else 502, raw, {})
+    status = code if isinstance(code, int) and 400 <= code < 600 else 502
+    return judge_status(status, raw, {})
 
 
 def _server_words(raw: bytes) -> tuple[str, str]:
