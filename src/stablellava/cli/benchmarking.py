@@ -69,12 +69,18 @@ def list_tasks(as_json: JsonOption = False) -> None:
 
     Example: stablellava tasks list
     """
-    from stablellava.cli.output import print_result
+    from stablellava.cli.output import note, print_result
     from stablellava.cli.tables import text_table
+    from stablellava.core.errors import StableLlavaError
     from stablellava.evaluation.benchmarks.hub import SOURCES
     from stablellava.evaluation.benchmarks.registry import find_task, list_tasks
 
-    tasks = [find_task(name) for name in list_tasks()]
+    tasks = []
+    for name in list_tasks():
+        try:
+            tasks.append(find_task(name))
+        except StableLlavaError as exc:  # a package whose task cannot be used hides no other
+            note(f"left out: {exc}")
     on_hub = {name: source.name.words for name, source in SOURCES.items()}
     rows = [
         (

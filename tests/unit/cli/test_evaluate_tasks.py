@@ -132,6 +132,20 @@ def test_tasks_are_listed_with_what_they_need(invoke: Invoke) -> None:
     assert next(iter(by_name["textvqa"]["variants"])) == "llava"
 
 
+def test_a_task_that_cannot_be_used_hides_no_other(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "theirs-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[stablellava.tasks]\ngone = no_such_module:TASK\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    result = invoke("tasks", "list", "--json")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["tasks"]) == 15
+    assert "left out: task 'gone' needs the package 'no_such_module'" in result.stderr
+
+
 def test_an_endpoint_is_asked_and_a_judge_grades(invoke: Invoke, tmp_path: Path) -> None:
     data = files.mmvet(tmp_path)
     result = invoke("evaluate", "--task", "mmvet", "--data", data, "--chat", "fake-chat", "--judge", "fake-chat",
