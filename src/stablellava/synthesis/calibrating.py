@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from stablellava.backends.protocols import FeatureReader
 from stablellava.config.verifying import CheckSettings, VerifySettings
@@ -24,6 +26,7 @@ from stablellava.synthesis.planting import LabelledSample, swap_pictures
 _FITTING_SHARE = 0.8
 _SWAPPED_SHARE = 0.5
 _NUM_TOGETHER = 64
+_PICTURES_HELD = 1024
 _MIN_FITTED = 20
 _MIN_PER_CAPABILITY = 40
 """Fewer good and bad pairs than that give no threshold of a capability's own."""
@@ -65,7 +68,7 @@ def fit_pixel_check(data_dir: Path, reader: FeatureReader, seed: int, max_false_
         )
     random.Random(seed).shuffle(samples)  # noqa: S311
     num_fitted = round(len(samples) * _FITTING_SHARE)
-    features = reader.read([_read_picture(data_dir, sample) for sample in samples])
+    features = _read_features(data_dir, samples, reader)
     model = fit_agreement(features[:num_fitted], [sample.draft for sample in samples[:num_fitted]])
     rows = {sample.paintings[0].sha256: row for row, sample in enumerate(samples)}
     held_back = swap_pictures(samples[num_fitted:], _SWAPPED_SHARE, seed)
@@ -146,6 +149,12 @@ def _pick(
                 [scores[index] for index in own], [labelled[index].is_own for index in own], max_false_drops
             )
     return overall, by_capability
+
+
+def _read_features(data_dir: Path, samples: Sequence[Sample], reader: FeatureReader) -> NDArray[np.float32]:
+    """Return a vector per sample; few pictures are held at a time."""
+    parts = (samples[start : start + _PICTURES_HELD] for start in range(0, len(samples), _PICTURES_HELD))
+    return np.concatenate([reader.read([_read_picture(data_dir, sample) for sample in part]) for part in parts])
 
 
 def _candidate(sample: Sample) -> Candidate:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from stablellava.capabilities import list_capabilities, load_capability
-from stablellava.core.sample import Rejected, Sample, ShardManifest
+from stablellava.core.sample import Rejected, Sample
 from stablellava.store.card import write_card
 from stablellava.store.images import link_image
 from stablellava.store.manifest import CapabilityCounts, DataManifest, write_manifest
@@ -17,43 +17,48 @@ Outcome = Sample | Rejected
 
 def commit_data(
     source_dir: Path, out_dir: Path, manifest: DataManifest, shards: Iterable[tuple[str, Sequence[Outcome]]]
-) -> list[Outcome]:
-    """Write shards by id with their pictures, then card and manifest; return all outcomes in order.
+) -> None:
+    """Write shards by id with their pictures, then card and manifest; one shard is held at a time.
 
     Raises: RecordError if a picture is missing or the disk is full.
     """
-    outcomes: list[Outcome] = []
-    markers: list[ShardManifest] = []
+    counts, markers = _Counts(), []
     for shard_id, of_shard in shards:
         for outcome in of_shard:
             for painting in outcome.paintings:
                 link_image(source_dir, out_dir, painting.sha256)
         markers.append(commit_shard(out_dir, shard_id, of_shard))
-        outcomes.extend(of_shard)
-    counts = _count_by_capability(outcomes)
-    manifest = manifest.model_copy(update={"complete": True, "counts": counts, "shards": tuple(markers)})
-    write_card(out_dir, manifest, _coverage(outcomes, counts))
+        counts.add(of_shard)
+    by_capability = counts.by_capability()
+    manifest = manifest.model_copy(update={"complete": True, "counts": by_capability, "shards": tuple(markers)})
+    write_card(out_dir, manifest, counts.coverage(by_capability))
     write_manifest(out_dir, manifest)
-    return outcomes
 
 
-def _count_by_capability(outcomes: Sequence[Outcome]) -> dict[str, CapabilityCounts]:
-    accepted = Counter(outcome.draft.capability for outcome in outcomes if isinstance(outcome, Sample))
-    rejected: dict[str, Counter[str]] = {}
-    for outcome in outcomes:
-        if isinstance(outcome, Rejected):
-            rejected.setdefault(outcome.capability, Counter())[outcome.reason] += 1
-    names = sorted({*accepted, *rejected})
-    return {
-        name: CapabilityCounts(accepted=accepted[name], rejected=dict(rejected.get(name, Counter()).most_common()))
-        for name in names
-    }
+class _Counts:
+    """What manifest and card say of the outcomes."""
 
+    def __init__(self) -> None:
+        self._accepted: Counter[str] = Counter()
+        self._rejected: dict[str, Counter[str]] = {}
+        self._meters = {name: CoverageMeter(load_capability(name)) for name in list_capabilities()}
 
-def _coverage(outcomes: Sequence[Outcome], names: Iterable[str]) -> dict[str, dict[str, int]]:
-    known = set(list_capabilities())
-    meters = {name: CoverageMeter(load_capability(name)) for name in names if name in known}
-    for outcome in outcomes:
-        if isinstance(outcome, Sample) and outcome.draft.capability in meters:
-            meters[outcome.draft.capability].add(outcome)
-    return {name: meter.read().keywords for name, meter in meters.items()}
+    def add(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Rejected):
+                self._rejected.setdefault(outcome.capability, Counter())[outcome.reason] += 1
+                continue
+            self._accepted[outcome.draft.capability] += 1
+            if meter := self._meters.get(outcome.draft.capability):
+                meter.add(outcome)
+
+    def by_capability(self) -> dict[str, CapabilityCounts]:
+        return {
+            name: CapabilityCounts(
+                accepted=self._accepted[name], rejected=dict(self._rejected.get(name, Counter()).most_common())
+            )
+            for name in sorted({*self._accepted, *self._rejected})
+        }
+
+    def coverage(self, names: Iterable[str]) -> dict[str, dict[str, int]]:
+        return {name: self._meters[name].read().keywords for name in names if name in self._meters}

@@ -92,6 +92,8 @@ class _Sieve:
         self._capabilities = {name: load_capability(name) for name in list_capabilities()}
         self._further = FurtherChecks(policy.further, data_dir)
         self._own_uses = _count_questions(data_dir) if policy.benchmarks else Counter[frozenset[str]]()
+        self.num_samples = 0
+        self.dropped: Counter[str] = Counter()
         self.duplicates: list[Duplicate] = []
         self.matches: list[tuple[str, BenchmarkMatch]] = []
 
@@ -102,9 +104,10 @@ class _Sieve:
         repeats: dict[str, list[Duplicate]] = {}
         for duplicate in self._finder.add([TextPair.from_draft(s.sample_id, s.draft) for s in standing]):
             repeats.setdefault(duplicate.name, []).append(duplicate)
-        return [
-            self._judge_one(sample, asked[sample.sample_id], repeats.get(sample.sample_id, [])) for sample in samples
-        ]
+        judged = [self._judge_one(s, asked[s.sample_id], repeats.get(s.sample_id, [])) for s in samples]
+        self.num_samples += len(judged)
+        self.dropped.update(outcome.reason for outcome in judged if isinstance(outcome, Rejected))
+        return judged
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -214,8 +217,9 @@ def filter_data(
     """
     if out_dir is None:
         with closing(_Sieve(data_dir, policy)) as sieve:
-            outcomes = [outcome for _, judged in _judge_shards(sieve, data_dir, progress) for outcome in judged]
-            return _report(data_dir, None, sieve, outcomes)
+            for _ in _judge_shards(sieve, data_dir, progress):
+                pass
+            return _report(data_dir, None, sieve)
     source = read_manifest(data_dir)
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
@@ -230,8 +234,8 @@ def filter_data(
     }
     with lock_folder(out_dir), closing(_Sieve(data_dir, policy)) as sieve:
         manifest = open_manifest(out_dir, inputs, source.attribution)
-        judged = _judge_shards(sieve, data_dir, progress)
-        return _report(data_dir, out_dir, sieve, commit_data(data_dir, out_dir, manifest, judged))
+        commit_data(data_dir, out_dir, manifest, _judge_shards(sieve, data_dir, progress))
+        return _report(data_dir, out_dir, sieve)
 
 
 def _judge_shards(
@@ -244,15 +248,14 @@ def _judge_shards(
             progress(num_done, len(shards))
 
 
-def _report(data_dir: Path, out_dir: Path | None, sieve: _Sieve, outcomes: Sequence[Sample | Rejected]) -> FilterReport:
-    dropped = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Rejected))
+def _report(data_dir: Path, out_dir: Path | None, sieve: _Sieve) -> FilterReport:
     return FilterReport(
         data_dir=str(data_dir),
         out_dir=str(out_dir or ""),
         asked=sieve.asked,
-        num_samples=len(outcomes),
-        num_kept=len(outcomes) - dropped.total(),
-        dropped=dict(sorted(dropped.items(), key=lambda entry: (-entry[1], entry[0]))),
+        num_samples=sieve.num_samples,
+        num_kept=sieve.num_samples - sieve.dropped.total(),
+        dropped=dict(sorted(sieve.dropped.items(), key=lambda entry: (-entry[1], entry[0]))),
         duplicates=count_kinds(sieve.duplicates),
         examples=tuple(sieve.duplicates[:_NUM_EXAMPLES]),
         benchmark_matches=tuple((name, match.kind, match.name, match.score) for name, match in sieve.matches),
