@@ -114,7 +114,7 @@ class Scorer(Protocol):
 
     @property
     def revision(self) -> str:
-        """Changes whenever the same pair could get another score; part of a run's fingerprint."""
+        """Changes whenever the same pair could get another score."""
         ...
 
     def score(self, images: Sequence[bytes], texts: Sequence[Sequence[str]]) -> list[list[float]]:
@@ -131,7 +131,7 @@ class Classifier(Protocol):
 
     @property
     def revision(self) -> str:
-        """Changes whenever the same picture could get another probability; part of a run's fingerprint."""
+        """Changes whenever the same picture could get another probability."""
         ...
 
     def classify(self, images: Sequence[bytes]) -> list[dict[str, float]]:
