@@ -8,6 +8,7 @@ from stablellava.backends.catalog import build_backend
 from stablellava.backends.protocols import Writer
 from stablellava.config.synthesis import SynthesisSettings
 from stablellava.core.capability import Keyword
+from stablellava.core.chat import PASSING_FAILURES
 from stablellava.core.draft import Draft, DraftRequest
 from stablellava.core.sample import Painting, PaintRefusal, Rejected, Sample, Verdict
 from stablellava.filters.base import Candidate
@@ -173,6 +174,8 @@ class ShardMaker:
         candidate = Candidate(slot.draft, slot.keyword, paintings)
         for outcome in painted:
             if isinstance(outcome, PaintRefusal):
+                if outcome.reason in PASSING_FAILURES and may_repaint:
+                    return None
                 return _reject_unpainted(candidate, outcome.reason, outcome.phrase, slot.text_verdicts)
             if isinstance(outcome, Verdict):
                 verdicts = (*slot.text_verdicts, outcome)

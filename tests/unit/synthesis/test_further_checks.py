@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from stablellava.backends.protocols import Painter
 from stablellava.config.loading import load_config
 from stablellava.config.tree import RunConfig
 from stablellava.config.verifying import VerifySettings
 from stablellava.core.errors import ConfigError, RecordError
-from stablellava.core.sample import Verdict
+from stablellava.core.sample import Painted, PaintJob, PaintRefusal, Sample, Verdict
 from stablellava.filters.base import Candidate
 from stablellava.store.layout import RunLayout
 from stablellava.store.shards import read_rejected, read_samples
@@ -74,6 +75,35 @@ def test_a_refused_picture_is_repainted_and_then_dropped(tmp_path: Path, monkeyp
     assert {(outcome.keyword, outcome.reason) for outcome in dropped} == {(never, "looks_wrong")}
     # All drafts of the shard are looked at together: once per attempt.
     assert check.num_calls == 1 + config.synthesis.max_repaints
+
+
+class Interrupted:
+    """A painter that has no answer to the first calls of a draft."""
+
+    def __init__(self, painter: Painter, reason: str) -> None:
+        self.name, self.attribution, self.revision = painter.name, painter.attribution, painter.revision
+        self._painter, self._reason = painter, reason
+        self._is_first = True
+
+    def paint(self, jobs: Sequence[PaintJob]) -> list[Painted | PaintRefusal]:
+        is_first, self._is_first = self._is_first, False
+        if is_first:
+            return [PaintRefusal(painting_id=job.painting_id, reason=self._reason) for job in jobs]
+        return self._painter.paint(jobs)
+
+
+@pytest.mark.parametrize(("reason", "num_kept"), [("timed_out", 6), ("unsafe_image", 0)])
+def test_a_picture_that_did_not_come_is_painted_again_unless_it_never_will(
+    tmp_path: Path, reason: str, num_kept: int
+) -> None:
+    config = config_with()
+    material = load_material(["animal"])
+    requests = training_planner(config, material.capabilities[0]).plan_round(0, 6, Tally())
+    maker = ShardMaker(MakerSetup(tmp_path, config.synthesis, material.lexicon))
+    assert maker._painter is not None
+    maker._painter = Interrupted(maker._painter, reason)
+    outcomes = maker(ShardTask("animal/r00-00000", requests=tuple(requests))).outcomes
+    assert [isinstance(outcome, Sample) for outcome in outcomes].count(True) == num_kept
 
 
 def test_an_unscored_sample_is_kept_or_dropped_as_the_settings_say(tmp_path: Path) -> None:
