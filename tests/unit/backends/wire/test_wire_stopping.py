@@ -168,6 +168,30 @@ def test_a_key_among_the_options_is_refused_without_repeating_it(options: dict[s
     assert "1234567890abcdef" not in str(caught.value)
 
 
+@pytest.mark.parametrize("structured", ["auto", "schema"])
+def test_a_refused_schema_is_told_without_the_key(
+    server: FaultServer, caplog: pytest.LogCaptureFixture, structured: str
+) -> None:
+    refused = Fault(400, {"error": {"message": f"response_format is not for {KEY}"}})
+    server.say = lambda number, body: refused if "response_format" in body else "{}"
+    options = {"model": "small", "base_url": server.base_url, "structured": structured}
+    chat = build_backend("chat", "openai", options)
+    asked = ChatRequest(request_id="1", messages=(ChatMessage(role="user", text="x"),), json_schema={"type": "object"})
+
+    async def run() -> str:
+        try:
+            await chat.ask(asked)
+        except BackendFailed as exc:
+            return str(exc)
+        finally:
+            await chat.close()
+        return caplog.text
+
+    said = asyncio.run(run())
+    assert "response_format is not for ***" in said
+    assert KEY not in said
+
+
 def test_a_key_is_in_no_repr_no_log_and_no_reply(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
     def say(number: int, body: dict[str, Any]) -> Fault | str:
         return Fault(400, {"error": {"message": f"not with {KEY}"}}) if number == 2 else "fine"

@@ -150,7 +150,8 @@ class WireChat:
             self._give_up_schema(outcome)
 
     def _give_up_schema(self, problem: Problem) -> None:
-        said = f"{self.wire.options.base_url} does not hold answers to a JSON schema ({problem.detail})"
+        detail = self.wire.key.scrub(problem.detail)
+        said = f"{self.wire.options.base_url} does not hold answers to a JSON schema ({detail})"
         if self._structured == "schema":
             self.wire.breaker.stop(f"{said}: set structured=text, or auto")
         if self._sends_schema:
