@@ -17,6 +17,7 @@ from stablellava.core.chat import ChatFailure, ChatMessage, ChatReply, ChatReque
 from stablellava.core.errors import BackendFailed, ConfigError
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+KEY = "test-key-7d1f0c"
 PNG = b"\x89PNG\r\n\x1a\n rest"
 
 
@@ -168,13 +169,14 @@ def test_a_lack_of_credit_that_is_sent_as_a_success_stops_the_run(server: FaultS
         ask(build(server), request())
 
 
-def test_an_answer_without_choices_is_a_failure(server: FaultServer) -> None:
-    server.say = lambda number, body: Fault("json", {"choices": []})
+def test_an_answer_without_choices_is_a_failure_that_repeats_no_key(server: FaultServer) -> None:
+    server.say = lambda number, body: Fault("json", {"choices": [], "for": KEY})
 
     failure = ask(build(server), request())
 
     assert isinstance(failure, ChatFailure)
     assert failure.reason == "unreadable_answer"
+    assert failure.detail.endswith('"for":"***"}')
 
 
 def test_a_model_that_declines_still_answers(server: FaultServer) -> None:

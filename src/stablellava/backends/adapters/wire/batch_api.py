@@ -77,7 +77,7 @@ class BatchApi:
         return BatchState(
             status=batch["status"],
             file_ids=tuple(str(file_id) for file_id in files if file_id),
-            error="; ".join(str(error.get("message")) for error in errors),
+            error=self._wire.key.scrub("; ".join(str(error.get("message")) for error in errors)),
         )
 
     async def download(self, file_id: str) -> bytes:

@@ -22,6 +22,7 @@ from stablellava.core.ids import hash_id
 Structured = Literal["auto", "schema", "text"]
 _PATH = "chat/completions"
 _TEXTS_PER_CALL = 128
+_MAX_SHOWN = 200
 _logger = logging.getLogger(__name__)
 
 
@@ -117,7 +118,7 @@ class WireChat:
                 ),
             )
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as exc:
-            said = f"{type(exc).__name__} in {orjson.dumps(payload)[:200].decode()}"
+            said = self.wire.key.scrub(f"{type(exc).__name__} in {orjson.dumps(payload).decode()}")[:_MAX_SHOWN]
             return ChatFailure(request_id=request.request_id, reason="unreadable_answer", detail=said)
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
