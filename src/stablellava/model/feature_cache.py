@@ -68,7 +68,8 @@ class FeatureCache:
         self.patches_shape = (llava.config.image_seq_length, llava.model.multi_modal_projector.linear_1.in_features)
         self.root = folder
         self.folder = folder / fingerprint_tower(llava, image_processor) if folder is not None else None
-        self._digest_of: dict[ImageRef, str] = {}
+        self.digest_of: dict[ImageRef, str] = {}
+        """What is known of the pictures' bytes; what is not is read when it is needed."""
         self._rows: dict[str, tuple[NDArray[np.float32], int]] = {}
         self._mapped: set[Path] = set()
         self.refresh()
@@ -79,10 +80,6 @@ class FeatureCache:
         for index_path in found:
             if index_path not in self._mapped:
                 self._map_shard(index_path)
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self._rows) * self.bytes_per_image
 
     @property
     def bytes_per_image(self) -> int:
@@ -223,9 +220,9 @@ class FeatureCache:
             self._rows.pop(digest, None)
 
     def _digest(self, image: ImageRef) -> str:
-        if image not in self._digest_of:
-            self._digest_of[image] = hashlib.sha256(read_encoded(image)).hexdigest()
-        return self._digest_of[image]
+        if image not in self.digest_of:
+            self.digest_of[image] = hashlib.sha256(read_encoded(image)).hexdigest()
+        return self.digest_of[image]
 
 
 def read_pixels(images: Sequence[ImageRef], image_processor: BaseImageProcessor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from accelerate import PartialState
+from accelerate.utils import gather_object
 
 from stablellava.config.training import SpeedSettings, StageConfig, StageName, WatchSettings
 from stablellava.config.tree import RunConfig
@@ -162,5 +163,7 @@ def _fill(
     processes.wait_for_everyone()
     own = images[processes.process_index :: processes.num_processes]
     cache.compute(own, lambda done, total: tell("features", done, total, ""), speed.num_workers, processes.device)
-    processes.wait_for_everyone()
+    for digests in gather_object([cache.digest_of]):
+        # Else every process would read every picture once more in its steps, to know which features are its.
+        cache.digest_of |= digests
     cache.refresh()
