@@ -15,12 +15,12 @@ Paper: 2308.10253v1, section 4.2 (align the projector, then tune projector and l
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from stablellava.config.training import StageName, WatchSettings
+from stablellava.config.training import StageConfig, StageName, TrainingSettings
 from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
@@ -31,6 +31,7 @@ from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write
 from stablellava.store.layout import RunLayout
 from stablellava.training.batching import padding_share
 from stablellava.training.collating import EncodedDataset
+from stablellava.training.data import TrainingExample
 from stablellava.training.kernels import apply_kernels, check_kernels, choose_attention, use_attention, use_kernels
 from stablellava.training.loggers import check_loggers
 from stablellava.training.modules import describe_modules
@@ -64,21 +65,11 @@ def train_stage(
     processes = join_processes()
     tell = progress if progress is not None and processes.is_main_process else tell_nobody
     settings = config.training.align if stage == "align" else config.training.instruct
-    _check_watch(config.training.watch, measure)
-    if settings.method == "gradient":
-        check_kernels(config.training.speed, config.training.precision)
+    _check(config.training, settings, measure)
     _use_processor_well(config.training.num_threads)
     with processes.main_process_first():
         # The first process checks the sources; the others find its report.
-        data = load_stage_data(
-            settings,
-            layout.data_dir,
-            layout.training_dir(stage),
-            config.training.check_images == "decode",
-            max(config.training.speed.num_workers, 1),
-            lambda source, done, total: tell("checking", done, total, source),
-        )
-    examples = data.examples
+        examples = _load_examples(config, layout, stage, settings, tell)
     identity = identify_stage(config, layout, stage, examples, processes.num_processes)
     finished = find_report(layout, stage, identity)
     if finished is not None:
@@ -209,10 +200,27 @@ def _save_model(vlm: Vlm, folder: Path) -> None:
         scratch.rename(folder)
 
 
-def _check_watch(watch: WatchSettings, measure: MeasureVlm | None) -> None:
+def _check(training: TrainingSettings, settings: StageConfig, measure: MeasureVlm | None) -> None:
+    """Refuse what would fail later, before anything is read."""
+    watch = training.watch
     check_loggers(watch.report_to)
     if watch.every_steps and watch.metric != "loss" and measure is None:
         raise ConfigError(f'training.watch.metric={watch.metric!r}: nothing measures it here; "loss" always works')
+    if settings.method == "gradient":
+        check_kernels(training.speed, training.precision)
+
+
+def _load_examples(
+    config: RunConfig, layout: RunLayout, stage: StageName, settings: StageConfig, tell: Progress
+) -> Sequence[TrainingExample]:
+    return load_stage_data(
+        settings,
+        layout.data_dir,
+        layout.training_dir(stage),
+        config.training.check_images == "decode",
+        max(config.training.speed.num_workers, 1),
+        lambda source, done, total: tell("checking", done, total, source),
+    ).examples
 
 
 def _use_processor_well(num_threads: int) -> None:
