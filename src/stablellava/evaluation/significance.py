@@ -55,20 +55,6 @@ def smallest_paired_difference(num_items: int, share_changed: float) -> float:
     return min(1.0, gain)
 
 
-def smallest_independent_difference(num_items: int, other_items: int, share: float) -> float:
-    """Return the difference of two shares near ``share`` that different items show with 80 % power at 95 %.
-
-    Raises: ValueError without items on either side.
-    """
-    if num_items < 1 or other_items < 1:
-        raise ValueError(f"{num_items} and {other_items} items show no difference")
-    # A share of 0 or 1 has no spread of its own; half an item keeps it from promising too much.
-    fewest = min(num_items, other_items)
-    inside = min(max(share, 0.5 / fewest), 1 - 0.5 / fewest)
-    spread = inside * (1 - inside) * (1 / num_items + 1 / other_items)
-    return min(1.0, (_Z_LEVEL + _Z_POWER) * math.sqrt(spread))
-
-
 def fisher_exact(num_right: int, num_items: int, other_right: int, other_items: int) -> float:
     """Return the two-sided p-value of two equal shares of different items, by Fisher's exact test.
 

@@ -27,10 +27,6 @@ class Interval(NamedTuple):
     low: float
     high: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
-
 
 def wilson_interval(num_right: int, num_items: int) -> Interval:
     """Return the Wilson score interval of a share.

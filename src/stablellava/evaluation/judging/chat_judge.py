@@ -7,7 +7,6 @@ from functools import partial
 from stablellava.backends.calling import ChatCalls
 from stablellava.backends.protocols import ChatModel
 from stablellava.core.chat import ChatFailure, ChatMessage, ChatRequest
-from stablellava.core.errors import BackendFailed
 from stablellava.core.ids import hash_id, seed_from
 from stablellava.core.score import Judgement
 from stablellava.evaluation.benchmarks.base import JudgeRequest
@@ -93,18 +92,7 @@ class ChatJudge:
         )
 
 
-def check_judge(judge: ChatJudge) -> None:
-    """Have a clear case of each kind judged, so that a judge that cannot do it is found before it is waited for.
-
-    Raises: BackendFailed naming the kind and what the judge said.
-    """
-    judgements = judge.judge(_CLEAR_CASES)
-    for request, judgement in zip(_CLEAR_CASES, judgements, strict=True):
-        if judgement.why:
-            raise BackendFailed(f"{judge.name} cannot judge {request.kind!r}: {judgement.why}; take another judge")
-
-
-_CLEAR_CASES = tuple(
+_EXAMPLES = tuple(
     JudgeRequest(
         request_id=kind,
         kind=kind,
@@ -116,6 +104,7 @@ _CLEAR_CASES = tuple(
     )
     for kind in PROTOCOLS
 )
+"""A request of each kind: what is sent for it is what judgements depend on."""
 
 
 def _content_key(request: JudgeRequest) -> str:
@@ -133,5 +122,5 @@ def _describe_protocols(wording: Wording) -> list[object]:
             PROTOCOLS[kind].temperatures,
             PROTOCOLS[kind].retry_suffix,
         ]
-        for kind, request in zip(PROTOCOLS, _CLEAR_CASES, strict=True)
+        for kind, request in zip(PROTOCOLS, _EXAMPLES, strict=True)
     ]
