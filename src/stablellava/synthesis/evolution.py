@@ -11,8 +11,8 @@ The contract with a round loop, for each capability and round::
 
 ``evolution.notes`` says in words what the guard did. Everything depends on the outcomes alone, so a resumed run that
 judges and advances the same rounds in the same order has the same pools; what was saved of a round is not measured
-again. Samples of a collapsed round come back as
-rejects with their drafts; given those rejects again (read from a committed shard), the verdict is the same.
+again. Samples of a collapsed round come back as rejects with their drafts; given those rejects again (read from a
+committed shard), the verdict is the same.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,7 @@ _SECONDS = 60.0
 
 
 class FixedLimits:
-    """Spreads calls evenly: a bucket holds one second's worth, so no window of a minute sees more than its limit."""
+    """Spreads calls evenly: a bucket holds one second's worth, so a minute sees at most a sixtieth above its limit."""
 
     def __init__(self, rpm: float | None, tpm: float | None) -> None:
         self._requests = _bucket(rpm)
