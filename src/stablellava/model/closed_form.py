@@ -31,6 +31,8 @@ from stablellava.store.image_refs import ImageRef
 
 CHUNK = 128
 RELU6_MAX = 6.0
+_ROUNDING = 1e-6
+"""A variance that is so small beside the mean square is what float32 makes of equal words."""
 _SHARED_NOISE = 0.5
 """Share of the noise variance that the patches of one picture have in common."""
 
@@ -189,10 +191,13 @@ class CentredRidge:
         return weight_FE.T.float(), bias_E.float()
 
     def explained(self, weight_EF: torch.Tensor) -> float:
-        """Return the share of the outputs' variance that the weight explains on the rows it was given."""
+        """Return the share of the outputs' variance that the weight explains on its rows; 0 without any."""
+        mean_square = self.sum_yy / self.num_rows
+        variance = mean_square - float((self.sum_y / self.num_rows).square().sum())
+        if variance <= _ROUNDING * mean_square:
+            return 0.0
         covariance_FF, cross_FE = self._centred()
         weight_FE = weight_EF.T.double()
-        variance = self.sum_yy / self.num_rows - float((self.sum_y / self.num_rows).square().sum())
         gain = 2 * (weight_FE * cross_FE).sum() - (weight_FE * (covariance_FF @ weight_FE)).sum()
         return float(gain) / variance
 

@@ -50,6 +50,15 @@ def test_a_strong_ridge_answers_with_the_mean() -> None:
     assert (weight.item(), bias.item()) == pytest.approx((0.0, 20.0), abs=1e-3)
 
 
+def test_words_that_are_all_the_same_leave_nothing_to_explain() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ridge = CentredRidge(4, 3)
+    for _ in range(3):
+        ridge.add(torch.randn(7, 4, generator=generator), torch.tensor([0.3, -0.7, 1.1]).expand(7, 3))
+    weight, _ = ridge.solve(1e-3)
+    assert ridge.explained(weight) == 0.0
+
+
 @pytest.mark.parametrize("posterior", [False, True])
 def test_pictures_not_solved_from_are_projected_nearest_to_their_own_words(
     language_model: Path, tmp_path: Path, posterior: bool
