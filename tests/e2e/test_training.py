@@ -188,6 +188,13 @@ def test_instruct_without_align_and_align_without_data_say_what_is_missing(
         train_stage(config, new_run(tmp_path / "data"), "instruct")
 
 
+def test_samples_that_are_all_too_long_are_refused_with_their_length(language_model: Path, tmp_path: Path) -> None:
+    config = tiny_vlm.training_config(language_model, "training.align.max_length=32")
+    expected = r"none of 12 samples can be learned from: sample-0 is dropped as too_long \(53 tokens .*max_length 32\)"
+    with pytest.raises(RecordError, match=expected):
+        train_stage(config, new_run(tmp_path), "align")
+
+
 def test_a_stage_that_trains_nothing_is_refused(language_model: Path, tmp_path: Path) -> None:
     config = tiny_vlm.training_config(language_model, "training.align.train_projector=false")
     with pytest.raises(ConfigError, match="nothing would learn"):

@@ -40,7 +40,7 @@ def count_tokens(config: RunConfig, layout: RunLayout, stage: StageName) -> Toke
         supervised.append(outcome.num_supervised)
         sources.append(outcome.source)
     if not lengths:
-        raise RecordError(f"none of {len(dropped)} samples can be learned from: {dropped[0]}")
+        raise RecordError(f"none of {len(dropped)} samples can be learned from: {dropped[0].summary}")
     seed = seed_from(config.seed, stage, "order")
     drawn = draw_samples(settings, np.array(sources), np.arange(len(lengths)), seed)
     tokens_of_draw, supervised_of_draw = np.array(lengths)[drawn], np.array(supervised)[drawn]

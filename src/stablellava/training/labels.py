@@ -48,6 +48,10 @@ class DroppedExample(Record):
     detail: str = ""
     source: int = 0
 
+    @property
+    def summary(self) -> str:
+        return f"{self.example_id} is dropped as {self.reason}" + (f" ({self.detail})" if self.detail else "")
+
 
 def encode_example(example: TrainingExample, chat: Chat) -> EncodedExample:
     """Tokenise a dialogue.

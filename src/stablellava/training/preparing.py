@@ -75,7 +75,7 @@ def prepare_stage(
     encoded, dropped = encode_samples(examples, vlm.chat, settings.max_length, layout.root)
     if not encoded:
         where = "sources" if settings.sources else str(layout.data_dir)
-        raise RecordError(f"{where}: none of {len(examples)} samples can be learned from: {dropped[0]}")
+        raise RecordError(f"{where}: none of {len(examples)} samples can be learned from: {dropped[0].summary}")
     by_gradient = settings.method == "gradient"
     kept_out = _choose_held_out(encoded, training.watch) if by_gradient else []
     plan = _plan(settings, encoded, kept_out, processes.num_processes, seed_from(config.seed, stage, "order"))
