@@ -21,6 +21,7 @@ from stablellava.evaluation.benchmarks.base import (
     Source,
     SourceItem,
     Task,
+    cluster_of,
     format_options,
 )
 from stablellava.evaluation.benchmarks.pictures import Base64Picture
@@ -195,6 +196,7 @@ def _pass(answered: Answered) -> Pass:
         l2_category=item.fields["l2-category"],
         judged=judged or None,
         why_unscored=answered.failure or failure,
+        image=cluster_of(item),
     )
 
 

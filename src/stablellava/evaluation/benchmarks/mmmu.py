@@ -14,6 +14,7 @@ from stablellava.evaluation.benchmarks.base import (
     Source,
     SourceItem,
     Task,
+    cluster_of,
     format_options,
     locate_picture,
 )
@@ -134,6 +135,7 @@ def _question(answered: Answered) -> Question:
         text=answered.text,
         index2ans=item.options or None,
         why_unscored=answered.failure,
+        image=cluster_of(item),
     )
 
 

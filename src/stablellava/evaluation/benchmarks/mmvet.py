@@ -11,6 +11,7 @@ from stablellava.evaluation.benchmarks.base import (
     Source,
     SourceItem,
     Task,
+    cluster_of,
     locate_picture,
     no_answer,
 )
@@ -65,7 +66,8 @@ def _grade(answered: Answered, num_runs: int) -> Grade:
     failed = [j.why for j in answered.judgements if j.text is None]
     why = answered.failure or ("" if answered.judgements else NO_JUDGE) or (failed[0] if failed else "")
     padded = (*runs, *[None] * (num_runs - len(runs)))
-    return Grade(answered.item.item_id, tuple(answered.item.group.split("_")), padded, why)
+    item = answered.item
+    return Grade(item.item_id, tuple(item.group.split("_")), padded, why, cluster_of(item))
 
 
 def _score_one(answered: Answered, grade: Grade) -> ItemScore:

@@ -11,6 +11,7 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_choice,
+    cluster_of,
     locate_picture,
     no_answer,
 )
@@ -90,6 +91,7 @@ def _problem(answered: Answered) -> Problem:
         has_hint=bool(item.fields["hint"]),
         subject=item.fields["subject"],
         grade=item.fields["grade"],
+        image=cluster_of(item),
     )
 
 

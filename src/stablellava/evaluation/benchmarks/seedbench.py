@@ -14,6 +14,7 @@ from stablellava.evaluation.benchmarks.base import (
     SourceItem,
     Task,
     ask_choice,
+    cluster_of,
     locate_picture,
     no_answer,
 )
@@ -79,14 +80,16 @@ def _find(row: Row, question_id: str, data_type: str, source: Source) -> Path:
 
 def _score(name: str, variant: str, answered: Sequence[Answered]) -> Scored:
     official = [_score_one(entry) for entry in answered]
-    reports = report_seedbench(name, [_place(score, e) for score, e in zip(official, answered, strict=True)])
+    images = [cluster_of(entry.item) for entry in answered]
+    placed = [_place(score, entry) for score, entry in zip(official, answered, strict=True)]
+    reports = report_seedbench(name, placed, images=images)
     if variant != _LIKELIHOOD:
         first = [
             score if entry.text is None else score_first_character(score.item_id, entry.text, entry.item.reference[0])
             for score, entry in zip(official, answered, strict=True)
         ]
         placed = [_place(score, entry) for score, entry in zip(first, answered, strict=True)]
-        reports = (*reports, report_seedbench(f"{name}/first-character", placed)[0])
+        reports = (*reports, report_seedbench(f"{name}/first-character", placed, images=images)[0])
     return Scored(tuple(official), reports)
 
 

@@ -59,6 +59,8 @@ class Pass:
     """Why there is no text, or no judgement where one was needed."""
     is_drawn: bool = False
     """The letter under ``judged`` was drawn, see ``draw_unmatched``."""
+    image: str = ""
+    """Questions on one image are resampled together."""
 
 
 def can_infer_option(answer: str, choices: Iterable[str]) -> str | Literal[False]:
@@ -135,7 +137,7 @@ def draw_unmatched(rows: Sequence[Pass]) -> tuple[Pass, ...]:
 
 def score_vanilla(rows: Sequence[Pass]) -> tuple[GroupedScore, ...]:
     """Return the scores of the first passes alone."""
-    return tuple(GroupedScore(score_pass(row), _groups(row)) for row in rows if row.index < PASS_STRIDE)
+    return tuple(GroupedScore(score_pass(row), _groups(row), row.image) for row in rows if row.index < PASS_STRIDE)
 
 
 def score_circular(rows: Sequence[Pass]) -> tuple[GroupedScore, ...]:
@@ -156,7 +158,8 @@ def score_circular(rows: Sequence[Pass]) -> tuple[GroupedScore, ...]:
         if base not in passes:
             raise RecordError(f"MMBench question {base} lacks its first pass, the row with index {base}")
     return tuple(
-        GroupedScore(_join_passes(base, passes.values()), _groups(passes[base])) for base, passes in questions.items()
+        GroupedScore(_join_passes(base, passes.values()), _groups(passes[base]), passes[base].image)
+        for base, passes in questions.items()
     )
 
 

@@ -57,6 +57,8 @@ class Question:
     index2ans: Mapping[str, str] | None = None
     """Option texts by letter, of multiple-choice questions."""
     why_unscored: str = ""
+    image: str = ""
+    """Questions on one image are resampled together."""
 
 
 def match_multi_choice_response(response: str, all_choices: Sequence[str], index2ans: Mapping[str, str]) -> str | None:
@@ -117,7 +119,7 @@ def subject_of(question_id: str) -> str:
 def score_mmmu(questions: Sequence[Question]) -> tuple[GroupedScore, ...]:
     """Return official scores, in the order given; drawn letters have UNPARSED as their ``why``."""
     rng = random.Random(SEED)  # noqa: S311 - the official rule
-    return tuple(GroupedScore(_score(question, rng), _groups(question)) for question in questions)
+    return tuple(GroupedScore(_score(question, rng), _groups(question), question.image) for question in questions)
 
 
 def report_mmmu(name: str, scores: Sequence[GroupedScore]) -> tuple[TaskReport, ...]:

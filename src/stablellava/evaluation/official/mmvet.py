@@ -25,6 +25,8 @@ class Grade:
     runs: tuple[float | None, ...]
     """A score for each run of the judge; None for a run without one."""
     why_unscored: str = ""
+    image: str = ""
+    """Questions on one image are resampled together."""
 
 
 class MMVetResult(NamedTuple):
@@ -94,7 +96,7 @@ def _group(grade: Grade) -> GroupedScore:
         *(f"capability/{name}" for name in CAPABILITIES if name in grade.capabilities),
         f"integration/{integration_of(grade.capabilities)}",
     )
-    return GroupedScore(ItemScore(item_id=str(grade.question_id), value=mean, why=why), groups)
+    return GroupedScore(ItemScore(item_id=str(grade.question_id), value=mean, why=why), groups, grade.image)
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:

@@ -34,6 +34,8 @@ class Problem:
     has_hint: bool = False
     subject: str = ""
     grade: str = ""
+    image: str = ""
+    """Problems with one image are resampled together."""
 
 
 def parse_answer(text: str) -> str:
@@ -91,9 +93,8 @@ def score_problem_lmms(problem: Problem) -> ItemScore:
 
 def report_scienceqa(name: str, problems: Sequence[Problem], scores: Sequence[ItemScore]) -> tuple[TaskReport, ...]:
     """Return accuracy in all, with images (``IMG``), and by subject, other context and grade as far as given."""
-    return report_means(
-        name, [GroupedScore(score, _groups(problem)) for problem, score in zip(problems, scores, strict=True)]
-    )
+    pairs = zip(problems, scores, strict=True)
+    return report_means(name, [GroupedScore(score, _groups(problem), problem.image) for problem, score in pairs])
 
 
 def _groups(problem: Problem) -> tuple[str, ...]:

@@ -59,19 +59,21 @@ def report_seedbench(
     name: str,
     scores: Sequence[tuple[ItemScore, int, str]],
     question_types: Mapping[int, str] = QUESTION_TYPES,
+    images: Sequence[str] = (),
 ) -> tuple[TaskReport, ...]:
     """Return micro accuracy of all questions, of image and video questions, and per question type.
 
-    ``scores`` hold the score, the question type's id and the data type ("image" or "video").
+    ``scores`` hold the score, the question type's id and the data type ("image" or "video"); ``images`` name what the
+    questions are about, where several share one.
 
     Raises: RecordError for a question type that has no name.
     """
     grouped = []
-    for score, type_id, data_type in scores:
+    for (score, type_id, data_type), image in zip(scores, images or [""] * len(scores), strict=True):
         if type_id not in question_types:
             known = ", ".join(map(str, sorted(question_types)))
             raise RecordError(f"SEED-Bench question {score.item_id!r} is of type {type_id}; known are {known}")
-        grouped.append(GroupedScore(score, (data_type, f"type {type_id:02d} {question_types[type_id]}")))
+        grouped.append(GroupedScore(score, (data_type, f"type {type_id:02d} {question_types[type_id]}"), image))
     return report_means(name, grouped)
 
 
