@@ -5,7 +5,7 @@ file, and is told whether they are those: published figures compare only where t
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -29,7 +29,7 @@ OFFICIAL_SHA256: Mapping[str, str] = MappingProxyType(
     }
 )
 """Name -> digest of the official words, every run of white space taken as one space."""
-_FILLED_IN = ("{question}", "{options}", "{prediction}")
+_FILLED_IN = ("question", "options", "prediction")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def read_wording(path: Path) -> Wording:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise ConfigError(f"--judge-prompts {path}: cannot be read as YAML ({exc})") from exc
+        problem = " ".join(str(exc).split())
+        raise ConfigError(f"--judge-prompts {path}: cannot be read as YAML ({problem})") from exc
     if not isinstance(found, dict) or not found:
         raise ConfigError(f"--judge-prompts {path}: a mapping of names to prompts is needed, as mmvet: ...")
     for name, text in found.items():
@@ -75,11 +76,22 @@ def read_wording(path: Path) -> Wording:
             raise ConfigError(
                 f"--judge-prompts {path}: no prompt named {name!r}. {suggest_name(name, OFFICIAL_SHA256)}"
             )
-        missing = [part for part in _FILLED_IN if name.startswith("mmbench") and part not in str(text)]
-        if not isinstance(text, str) or missing:
-            wanted = f"a text with {', '.join(missing)}" if missing else "a text"
-            raise ConfigError(f"--judge-prompts {path}: {name} has to be {wanted}")
+        if problem := _find_problem(text, _FILLED_IN if name.startswith("mmbench") else ()):
+            raise ConfigError(f"--judge-prompts {path}: {name} {problem}")
     return Wording(MappingProxyType({**own_wording().prompts, **found}), path.name)
+
+
+def _find_problem(text: object, filled_in: Sequence[str]) -> str:
+    """Return what is wrong with a prompt that has to name what is filled in, and no other; empty if nothing."""
+    missing = [f"{{{name}}}" for name in filled_in if f"{{{name}}}" not in str(text)]
+    if not isinstance(text, str) or missing:
+        return f"has to be a text with {', '.join(missing)}" if missing else "has to be a text"
+    if filled_in:
+        try:
+            text.format(**dict.fromkeys(filled_in, ""))
+        except (AttributeError, IndexError, KeyError, ValueError) as exc:
+            return f"has other braces than {', '.join(filled_in)} ({exc!r}); double those that are text"
+    return ""
 
 
 def _digest(text: str) -> str:

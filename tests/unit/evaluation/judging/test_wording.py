@@ -55,6 +55,8 @@ def test_official_words_are_known_by_their_digest_whatever_the_line_breaks(
         ("mmvett: x", "no prompt named 'mmvett'. Did you mean 'mmvet'?"),
         ("mmbench: Which option?", "mmbench has to be a text with {question}, {options}, {prediction}"),
         ("llavabench: 3", "llavabench has to be a text"),
+        ("mmbench: '{question} {options} {prediction} {\"a\": 1}'", "mmbench has other braces than question, options"),
+        ("mmbench: '{question} {options} {prediction} {'", "double those that are text"),
         ("- a list", "a mapping of names to prompts"),
         ("mmvet: [", "cannot be read as YAML"),
     ],
@@ -64,6 +66,7 @@ def test_a_wrong_file_is_told_in_one_line(text: str, told: str, tmp_path: Path) 
         read_wording(write(tmp_path, text))
     assert told in str(refused.value)
     assert "prompts.yaml" in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("question", "begin"), [(CHINESE_QUESTION, "CN"), ("What is it?", "EN")])
