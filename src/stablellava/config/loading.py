@@ -96,7 +96,7 @@ def _example(path: str) -> str:
     default = _value_at(RunConfig(), path)
     if isinstance(default, tuple):
         return f"For example {path}=[{', '.join(str(item) for item in default[:3])}]."
-    return "" if default is None or isinstance(default, BaseModel) else f"For example {path}={default}."
+    return "" if default in (None, "") or isinstance(default, BaseModel) else f"For example {path}={default}."
 
 
 def _value_at(settings: object, path: str) -> object:
@@ -108,9 +108,11 @@ def _value_at(settings: object, path: str) -> object:
 
 
 def _annotation_at(path: str) -> Any:
-    """Return the annotated type of a setting, or None where there is none."""
+    """Return the annotated type of a setting, or None where there is none; an item of a list has the list's."""
     annotation: Any = RunConfig
     for key in path.split("."):
+        if key.isdigit():
+            continue
         field = _fields_of(annotation).get(key)
         if field is None:
             return None

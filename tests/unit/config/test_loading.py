@@ -84,6 +84,17 @@ def test_a_value_in_place_of_a_group_lists_what_the_group_holds() -> None:
     assert "has settings of its own: start, tower" in complaint(overrides=("training.model=big",))
 
 
+def test_settings_inside_a_list_are_told_as_those_outside() -> None:
+    wrong_key = complaint(overrides=("training.align.sources=[{path: a, epoch: 1}]",))
+    assert "unknown key 'epoch' under 'training.align.sources.0'. Did you mean 'epochs'?" in wrong_key
+    wrong_kind = complaint(overrides=("training.align.sources=a.json",))
+    assert "training.align.sources.0='a.json': has settings of its own: path, images, name" in wrong_kind
+
+
+def test_an_empty_default_is_no_example() -> None:
+    assert complaint(overrides=("training.model.start=3",)).endswith("input should be a valid string.")
+
+
 def test_a_setting_that_contradicts_another_names_the_line_it_was_written_on(tmp_path: Path) -> None:
     path = written(tmp_path, "training:\n  instruct:\n    method: closed_form\n")
 
