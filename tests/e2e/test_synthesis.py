@@ -1,20 +1,24 @@
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
 
-from stablellava.core.errors import BackendFailed, RecordError
+from stablellava.config.synthesis import CoverageSettings, SynthesisSettings, TargetSettings
+from stablellava.config.tree import RunConfig
+from stablellava.core.errors import BackendFailed, ConfigError, RecordError
 from stablellava.store.images import verify_image
 from stablellava.store.layout import RunLayout
 from stablellava.store.manifest import read_manifest
 from stablellava.store.shards import read_rejected, read_samples
 from stablellava.synthesis.splitting import held_out_settings
-from stablellava.synthesis.synthesizing import synthesize
+from stablellava.synthesis.synthesizing import load_material, synthesize
 from toys import toy_config, toy_material, tree_digest
 
 FAULTY_WRITER = {"repeat_share": 0.3, "empty_share": 0.1, "refuse_share": 0.05, "invent_share": 0.1}
@@ -219,3 +223,36 @@ def test_a_worker_that_dies_is_one_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(BackendFailed, match="a worker process died"):
         synthesize(config, RunLayout(tmp_path), progress=kill_a_worker, material=toy_material())
+
+
+def copy_capability(folder: Path, name: str) -> Path:
+    """Return the path of a user's own capability, made of a built-in one."""
+    own = folder / name
+    with as_file(files("stablellava.capabilities") / "animal") as built_in:
+        shutil.copytree(built_in, own)
+    text = (own / "capability.yaml").read_text(encoding="utf-8")
+    (own / "capability.yaml").write_text(text.replace("name: animal", f"name: {name}", 1), encoding="utf-8")
+    return own
+
+
+def test_a_capability_of_ones_own_is_drafted_by_its_folder(tmp_path: Path) -> None:
+    own = copy_capability(tmp_path, "pets")
+    target = TargetSettings(capability="pets", counts={"dog": 3})
+    config = RunConfig(
+        synthesis=SynthesisSettings(
+            capabilities=(str(own), "food"),
+            samples_per_capability=8,
+            size_px=48,
+            num_workers=1,
+            coverage=CoverageSettings(targets=(target,)),
+        )
+    )
+    report = synthesize(config, RunLayout(tmp_path / "run"))
+    assert {name: counts.accepted for name, counts in report.counts.items()} == {"pets": 8, "food": 8}
+    kept = [sample.draft for sample in read_samples(RunLayout(tmp_path / "run").data_dir)]
+    assert [draft.keyword for draft in kept if draft.capability == "pets"].count("dog") == 3
+
+
+def test_two_capabilities_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two capabilities are named 'animal'"):
+        load_material((str(copy_capability(tmp_path, "animal")), "animal"))

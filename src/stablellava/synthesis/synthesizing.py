@@ -1,5 +1,6 @@
 """The verb: make the samples that a configuration asks for, or go on with them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from stablellava.capabilities import load_capability, load_places
 from stablellava.config.synthesis import SINGLE_IMAGE_CAPABILITIES, SynthesisSettings
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability
+from stablellava.core.errors import ConfigError
 from stablellava.core.ids import hash_id
 from stablellava.filters.lexicon import Lexicon
 from stablellava.store.layout import RunLayout
@@ -47,9 +49,12 @@ class Material:
 def load_material(names: Sequence[str]) -> Material:
     """Read the capabilities, and the lexicon from all single-image ones.
 
-    Raises: ConfigError for an unknown capability, with a suggestion.
+    Raises: ConfigError for an unknown capability, with a suggestion, or two of the same name.
     """
     chosen = {name: load_capability(name) for name in dict.fromkeys(names)}
+    own = Counter(capability.name for capability in chosen.values())
+    if repeated := sorted(name for name, count in own.items() if count > 1):
+        raise ConfigError(f"two capabilities are named {repeated[0]!r}; give your own another name in capability.yaml")
     claiming = [chosen.get(name) or load_capability(name) for name in SINGLE_IMAGE_CAPABILITIES]
     return Material(tuple(chosen.values()), build_lexicon(claiming, load_places()))
 
@@ -138,7 +143,7 @@ def _evolution_of(settings: SynthesisSettings, material: Material, data_dir: Pat
 def training_planners(config: RunConfig, capabilities: Sequence[Capability]) -> dict[str, RoundPlanner]:
     """Return the planner of every capability. Raises: ConfigError for coverage targets that cannot be met."""
     if config.synthesis.coverage is not None:
-        check_targets(config.synthesis.coverage, config.synthesis.capabilities)
+        check_targets(config.synthesis.coverage, [capability.name for capability in capabilities])
     return {capability.name: _planner_of(config, capability) for capability in capabilities}
 
 
