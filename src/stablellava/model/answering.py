@@ -138,6 +138,7 @@ class LocalAnswerer(VlmAnswerer):
         """
         if dtype not in _DTYPES:
             raise ConfigError(f"dtype={dtype!r} is none of {', '.join(_DTYPES)}")
+        place = _find_device(device)
         if num_threads:
             torch.set_num_threads(num_threads)
         torch.set_flush_denormal(True)
@@ -147,10 +148,18 @@ class LocalAnswerer(VlmAnswerer):
         )
         options = [max_new_tokens] if changed is None else [max_new_tokens, changed]
         self.fingerprint = hash_id(hash_weights(folder), *options)
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         checkpoint = load_checkpoint(folder, prompt_style, place, _DTYPES[dtype])
         features = FeatureCache(feature_dir, checkpoint.model, checkpoint.image_processor)
         super().__init__(checkpoint, features, max_new_tokens, batch_size, progress)
+
+
+def _find_device(device: str) -> torch.device:
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as exc:
+        raise ConfigError(f"device={device!r} cannot be used: {str(exc).splitlines()[0]}; cpu always can") from exc
+    return place
 
 
 def _as_turn(item: EvalItem, image_dir: str) -> tuple[Turn, tuple[Path, ...]]:

@@ -191,3 +191,9 @@ def test_what_cannot_be_answered_is_refused_clearly(checkpoint: Path, items: tup
         LocalAnswerer(checkpoint).answer([outside], str(folder))
     with pytest.raises(ConfigError, match="max_new_tokens=0"):
         LocalAnswerer(checkpoint, max_new_tokens=0)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(checkpoint: Path, device: str) -> None:
+    with pytest.raises(ConfigError, match=f"device='{device}' cannot be used: .*; cpu always can"):
+        LocalAnswerer(checkpoint, device=device)
