@@ -147,7 +147,10 @@ def _parse_json(text: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        parsed = json.loads(text)
+        try:
+            parsed = json.loads(text)
+        except RecursionError as exc:
+            raise ValueError("nested too deeply to be read") from exc
         # Python takes half of a character ("\ud83d") as well, which then cannot be written anywhere.
         json.dumps(parsed, ensure_ascii=False).encode()
         return parsed

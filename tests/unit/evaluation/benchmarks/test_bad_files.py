@@ -250,6 +250,7 @@ def test_keep_going_lists_bad_rows_and_keeps_the_others(
         ("a.tsv", b"index\n\xff\n", r"line 2: byte 0xff is not UTF-8"),
         ("a.json", b'{"questions": [', r"a\.json: broken JSON: .* line 1 column"),
         ("a.jsonl", b"[2]\n", r"a\.jsonl, line 1: '\[2\]' is no JSON object"),
+        pytest.param("a.jsonl", b"[" * 100_000, r"a\.jsonl, line 1: broken JSON: nested too deeply", id="deep"),
         ("a.jsonl", b'{"text": "half of \\ud83d"}\n', r"a\.jsonl, line 1: broken JSON: .*surrogates not allowed"),
         ("a.jsonl", b'{"text": \n', r"a\.jsonl, line 1: broken JSON: "),
         ("a.parquet", b"PAR1", r"a\.parquet: not a readable parquet file"),
