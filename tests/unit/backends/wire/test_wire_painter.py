@@ -99,6 +99,24 @@ def test_a_refused_prompt_is_a_refusal(server: FaultServer) -> None:
     assert kinds == ["Painted", "PaintRefusal", "Painted"]
 
 
+def test_a_server_that_sends_addresses_is_stopped_at_the_first(server: FaultServer) -> None:
+    server.say = lambda number, body: Fault("json", {"data": [{"url": "https://pictures/1.png"}]})
+
+    with pytest.raises(BackendFailed, match=r"addresses of pictures instead of pictures.*extra_body"):
+        paint(server, 12, max_in_flight=1)
+
+    assert len(server.bodies) == 1
+
+
+def test_a_picture_may_come_as_a_data_url(server: FaultServer) -> None:
+    def say(number: int, body: dict[str, Any]) -> Fault:
+        encoded = base64.b64encode(picture(body)).decode()
+        return Fault("json", {"data": [{"b64_json": f"data:image/png;base64,{encoded}"}]})
+
+    server.say = say
+    assert isinstance(paint(server)[0], Painted)
+
+
 def test_a_painter_without_pictures_stops_with_one_line(server: FaultServer) -> None:
     server.say = lambda number, body: Fault(401)
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import io
+import re
 import threading
 import weakref
 from collections import deque
@@ -26,6 +27,7 @@ from stablellava.core.ids import hash_id
 from stablellava.core.sample import Painted, PaintJob, PaintRefusal
 
 _PATH = "images/generations"
+_DATA_URL = re.compile(r"\Adata:image/[a-z]+;base64,")
 _Painting = Future[list[Painted | PaintRefusal]]
 
 
@@ -132,6 +134,7 @@ class WirePainter:
                 return PaintRefusal(painting_id=job.painting_id, reason=outcome.reason)
             image, seconds = _read_image(outcome.payload), outcome.seconds
             if image is None:
+                self._refuse_addresses(outcome.payload)
                 return PaintRefusal(painting_id=job.painting_id, reason="unreadable_answer")
             if self._cache:
                 await self._cache.store(CachedAnswer(key, self.name, self.model, image))
@@ -145,6 +148,15 @@ class WirePainter:
         )
         sized = await asyncio.to_thread(_fit_size, image, job.width_px, job.height_px)
         return Painted(painting_id=job.painting_id, image=sized, drawn=None, stamp=stamp)
+
+    def _refuse_addresses(self, payload: dict[str, Any]) -> None:
+        """Stop where all that is paid for is an address: nobody would fetch it."""
+        rows = payload.get("data")
+        if isinstance(rows, list) and rows and isinstance(rows[0], dict) and rows[0].get("url"):
+            self.wire.breaker.stop(
+                f"{self.wire.options.base_url} answers with the addresses of pictures instead of pictures: "
+                "name the field by which it sends base64 in extra_body, as {response_format: base64}"
+            )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         """Return a loop in a thread of its own: painters are called from anywhere, running loops included."""
@@ -171,7 +183,7 @@ def _stop_loop(wire: Wire, loop: asyncio.AbstractEventLoop) -> None:
 def _read_image(payload: dict[str, Any]) -> bytes | None:
     try:
         encoded = payload["data"][0]["b64_json"]
-        return base64.b64decode(encoded, validate=True)
+        return base64.b64decode(_DATA_URL.sub("", encoded), validate=True)
     except (KeyError, IndexError, TypeError, binascii.Error):
         return None
 

@@ -127,6 +127,7 @@ class Wire:
     async def _try(self, session: aiohttp.ClientSession, url: URL, body: bytes) -> Answered | Problem:
         seconds, was_refused = None, False
         try:
+            self.breaker.check()  # it may have opened while this call waited for its place
             outcome = await self._exchange(session, "POST", url, body)
             if isinstance(outcome, Answered):
                 seconds = outcome.seconds
