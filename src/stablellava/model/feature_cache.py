@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +73,15 @@ class FeatureCache:
         """What is known of the pictures' bytes; what is not is read when it is needed."""
         self._rows: dict[str, tuple[NDArray[np.float32], int]] = {}
         self._mapped: set[Path] = set()
+        self.refresh()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to gather: not the model, nor what it can map from the disk itself."""
+        mapped: dict[str, Any] = {} if self.folder is None else {"_rows": {}, "_mapped": set()}
+        return self.__dict__ | {"llava": None, "image_processor": None} | mapped
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
         self.refresh()
 
     def refresh(self) -> None:

@@ -1,6 +1,7 @@
 """The library's Trainer with our loss, our batch order and checkpoints that survive a kill."""
 
 import statistics
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -213,11 +214,15 @@ class StageTrainer(Trainer):
     def _load(self, plan: StepPlan) -> DataLoader[Any]:
         packed = isinstance(self.collator, PackingCollator)
         batches = plan.batches(self.args.process_index, balanced=packed)
+        num_workers = self.training.speed.num_workers
+        # Only forks share the encoded samples; Python 3.14 has to be asked for them, and macOS cannot be.
+        context = "fork" if num_workers and sys.platform == "linux" else None
         return DataLoader(
             self.dataset,
             batch_sampler=FixedBatches(batches, self.stage.batch_size),
             collate_fn=self.collator,
-            num_workers=self.training.speed.num_workers,
+            num_workers=num_workers,
+            multiprocessing_context=context,
             pin_memory=self.args.dataloader_pin_memory,
         )
 

@@ -1,4 +1,5 @@
 import os
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -74,6 +75,17 @@ def test_pictures_that_another_process_read_need_not_be_read_again(vlm: Vlm, tmp
     for image in images:
         image.unlink()
     assert torch.equal(there.gather(images), here.gather(images))
+
+
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_another_process_is_given_what_it_takes_to_gather_and_no_model(vlm: Vlm, tmp_path: Path, on_disk: bool) -> None:
+    images = [tiny_vlm.write_square(tmp_path, name) for name in ("red", "green")]
+    folder = tmp_path / "features" if on_disk else None
+    cache = FeatureCache(folder, vlm.model, vlm.processor.image_processor)
+    cache.compute(images)
+    sent = pickle.dumps(cache)
+    assert len(sent) < (10_000 if on_disk else 2 * cache.bytes_per_image + 10_000)
+    assert torch.equal(pickle.loads(sent).gather(images), cache.gather(images))
 
 
 def test_a_changed_picture_is_another_picture(vlm: Vlm, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a stage does beside its steps: measuring, stopping, keeping the best, naming spikes, switching."""
 
+import multiprocessing
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -115,6 +116,18 @@ def test_pictures_decoded_by_workers_teach_what_cached_features_teach(language_m
         losses.append([row.loss for row in read_step_log(run.training_log_path("align"))])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     assert not other.features_dir.exists()
+
+
+def test_workers_share_what_a_stage_has_encoded_however_processes_are_started(
+    language_model: Path, layout: RunLayout
+) -> None:
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)  # Python 3.14 does so unasked
+    try:
+        report = train_stage(tiny_vlm.training_config(language_model, "training.speed.num_workers=1"), layout, "align")
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert report.num_steps == 5
 
 
 def test_no_switch_changes_loss_or_gradients(language_model: Path, layout: RunLayout) -> None:
