@@ -24,6 +24,7 @@ from stablellava.core.ids import hash_id
 MAX_REQUESTS_PER_FILE = 50_000
 MAX_BYTES_PER_FILE = 100_000_000
 _MAX_ROUNDS_WITHOUT_ANSWERS = 2
+_OPEN_STATUSES = ("validating", "in_progress", "finalizing", "cancelling")
 _ENDED_STATUSES = ("completed", "expired", "failed", "cancelled")
 _PASSING_STATUSES = (408, 409, 425, 429)
 
@@ -144,8 +145,7 @@ class _BatchRun:
                 self._cache.drop_batch(batch.tag)
                 continue
             state = await self._chat.batches.watch(batch_id)
-            # Providers have names of their own for what is not ended; a batch that is begun twice is paid for twice.
-            if state.status not in _ENDED_STATUSES and not state.file_ids:
+            if _is_open(state):
                 is_done = False
                 continue
             known = _unpack(batch.requests)
@@ -183,6 +183,12 @@ class _BatchRun:
                 request_id=request.request_id, reason="refused_by_server", detail=f"HTTP {status}: {detail}"
             )
         return None
+
+
+def _is_open(state: BatchState) -> bool:
+    """Tell whether answers are still to come; a provider may have names of its own for that, or name the file early."""
+    is_known = state.status in (*_OPEN_STATUSES, *_ENDED_STATUSES)
+    return state.status in _OPEN_STATUSES or (not is_known and not state.file_ids)
 
 
 def _read_rows(lines: bytes) -> Iterator[dict[str, Any]]:

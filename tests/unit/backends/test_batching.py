@@ -206,11 +206,12 @@ def test_a_torn_line_costs_its_own_answer_alone(
 
 
 def test_a_batch_in_a_state_of_the_providers_own_is_waited_for(server: FaultServer, cache: ResponseCache) -> None:
-    whole, states = BatchApi.watch, ["queued", "pending"]
+    early = BatchState("in_progress", file_ids=("file-0",))
+    whole, states = BatchApi.watch, [early, BatchState("queued"), BatchState("pending")]
 
     class Patient(BatchApi):
         async def watch(self, batch_id: str) -> BatchState:
-            return BatchState(states.pop()) if states else await whole(self, batch_id)
+            return states.pop() if states else await whole(self, batch_id)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BatchApi, "watch", Patient.watch)
