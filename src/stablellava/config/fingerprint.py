@@ -38,6 +38,7 @@ NOT_IN_OPTIONS = {
     "max_in_flight": "speed",
     "rpm": "speed",
     "tpm": "speed",
+    "batch_poll_seconds": "the same calls, in files",
     "timeout_seconds": "patience",
     "max_tries": "patience",
     "backoff_seconds": "patience",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from stablellava.backends.catalog import build_backend
 from stablellava.capabilities import load_capability, load_places
+from stablellava.config.fingerprint import NOT_IN_OPTIONS
 from stablellava.config.synthesis import SINGLE_IMAGE_CAPABILITIES, SynthesisSettings
 from stablellava.config.tree import RunConfig
 from stablellava.core.capability import Capability
@@ -190,11 +191,14 @@ def describe_inputs(
 def data_settings(settings: SynthesisSettings, has_chat: bool = False) -> dict[str, Any]:
     """Return the settings that can change the data.
 
-    Not the number of processes, nor what calls cost; of a chat model not how it is reached, for its revision names
-    what answers; of a writer not how a chat model would be asked.
+    Not the number of processes, nor what calls cost; of no backend how it is reached, for its revision names what
+    answers; of a writer not how a chat model would be asked.
     """
     excluded: set[str] = {"num_workers", "capabilities", "spending"} | (set() if has_chat else {"drafting"})
     kept = settings.model_dump(mode="json", exclude=excluded)
     if has_chat:
         kept["writer"] = {"backend": settings.writer.backend}
+    for backend in (kept["painter"], *(check["backend"] for check in kept.get("verify", {}).get("checks", ()))):
+        if backend is not None:
+            backend["options"] = {name: backend["options"][name] for name in backend["options"].keys() - NOT_IN_OPTIONS}
     return kept

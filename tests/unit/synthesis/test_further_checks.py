@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from stablellava.backends.protocols import Painter
+from stablellava.config.base import BackendSettings
 from stablellava.config.loading import load_config
 from stablellava.config.tree import RunConfig
 from stablellava.config.verifying import VerifySettings
@@ -16,7 +17,7 @@ from stablellava.store.shards import read_rejected, read_samples
 from stablellava.synthesis.further_checks import FurtherChecks
 from stablellava.synthesis.making import MakerSetup, ShardMaker, ShardTask
 from stablellava.synthesis.planning import Tally, training_planner
-from stablellava.synthesis.synthesizing import load_material, synthesize
+from stablellava.synthesis.synthesizing import data_settings, load_material, synthesize
 
 
 def config_with(verify: dict[str, Any] | None = None, **changes: Any) -> RunConfig:
@@ -141,3 +142,15 @@ def test_a_fitted_check_that_is_not_there_is_named(tmp_path: Path) -> None:
     check = {"check": "pixels", "threshold": 1.0, "options": {"model": str(tmp_path / "none.npz")}}
     with pytest.raises(RecordError, match=r"none\.npz"):
         FurtherChecks(VerifySettings.model_validate({"checks": [check]}), tmp_path)
+
+
+def test_how_painter_and_judge_are_reached_does_not_make_the_data_others() -> None:
+    def settings_at(port: int, steps: int) -> dict[str, Any]:
+        reached = {"base_url": f"http://127.0.0.1:{port}/v1", "max_in_flight": port, "key_env": f"KEY_{port}"}
+        judge = {"check": "judge", "backend": {"backend": "openai", "options": {"model": "m", **reached}}}
+        painter = BackendSettings(backend="openai-images", options={"extra_body": {"steps": steps}, **reached})
+        return data_settings(config_with({"checks": [judge]}, painter=painter).synthesis)
+
+    assert settings_at(1, 20) == settings_at(2, 20)
+    assert settings_at(1, 20) != settings_at(1, 30)
+    assert "model" in settings_at(1, 20)["verify"]["checks"][0]["backend"]["options"]
