@@ -135,7 +135,7 @@ def test_calls_on_their_way_are_finished_when_a_limit_is_reached() -> None:
 def test_a_call_that_failed_in_passing_is_made_again_behind_the_others() -> None:
     given = tasks(10)
     broken = given[0].requests[0].draft_id
-    pen = Pen(failing_once={broken: "timed_out"})
+    pen = Pen({broken: 0.2}, failing_once={broken: "timed_out"})
     with pen.stream() as stream:
         handed = list(stream.stream(iter(given)))
     assert [task.shard_id for task in handed] == [task.shard_id for task in given]
