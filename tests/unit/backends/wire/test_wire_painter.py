@@ -141,7 +141,7 @@ def test_worker_processes_share_what_the_server_is_spared(server: FaultServer, m
     monkeypatch.setenv(NUM_WORKERS_VARIABLE, "4")
 
     paint(server, 12, max_in_flight=8)
-    assert server.peak_in_flight == 2
+    assert server.peak_in_flight <= 2
 
     started = time.monotonic()
     paint(server, 13, rpm=2400)  # ten a second for one of four workers
