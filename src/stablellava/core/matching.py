@@ -98,8 +98,9 @@ def find_spans(words: list[str], phrase: str) -> list[Span]:
         return []
     width = len(next(iter(forms)))
     bare = [word.removesuffix("'s") for word in words]
-    spans = (Span(start, start + width) for start in range(len(bare) - width + 1))
-    return [span for span in spans if tuple(bare[span.start : span.end]) in forms and not _names_another(bare, span)]
+    windows = zip(*(bare[offset:] for offset in range(width)), strict=False)  # each starts one word later
+    spans = [Span(start, start + width) for start, window in enumerate(windows) if window in forms]
+    return [span for span in spans if not _names_another(bare, span)]
 
 
 def _names_another(words: list[str], span: Span) -> bool:
