@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from json import JSONDecodeError, JSONDecoder
+from json import JSONDecoder
 from typing import Any
 
 import orjson
@@ -68,7 +68,7 @@ def parse_answer(text: str, schema: Mapping[str, Any] | None = None, finish_reas
 def _decode(body: str, start: int) -> tuple[Any, int, bool]:
     try:
         value, end = _DECODER.raw_decode(body, start)
-    except (JSONDecodeError, RecursionError):  # a model that loses itself in brackets
+    except (ValueError, RecursionError):  # or a model that loses itself in digits, or in brackets
         return None, start, False
     return value, end, bool(body[:start].strip() or body[end:].strip())
 

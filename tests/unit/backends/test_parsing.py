@@ -113,3 +113,8 @@ def test_a_whole_character_in_two_escapes_is_kept() -> None:
 @pytest.mark.parametrize("end", ["", "]" * 20_000 + "}"])
 def test_a_model_that_loses_itself_in_brackets_is_an_error(end: str) -> None:
     assert parse_answer('{"a": ' + "[" * 20_000 + end, SCHEMA).value is None
+
+
+@pytest.mark.parametrize("end", ["", "}"])
+def test_a_model_that_loses_itself_in_digits_is_an_error(end: str) -> None:
+    assert parse_answer('{"a": "x", "c": ' + "1" * 5_000 + end, SCHEMA).value is None
