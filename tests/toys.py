@@ -1,5 +1,7 @@
 """Two small capabilities and a configuration on the fake backends, for tests of everything above them."""
 
+import shutil
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +69,13 @@ def tree_digest(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def copy_capability(folder: Path, name: str) -> Path:
+    """Return the path of a user's own capability, made of a built-in one."""
+    own = folder / name
+    with as_file(files("stablellava.capabilities") / "animal") as built_in:
+        shutil.copytree(built_in, own)
+    text = (own / "capability.yaml").read_text(encoding="utf-8")
+    (own / "capability.yaml").write_text(text.replace("name: animal", f"name: {name}", 1), encoding="utf-8")
+    return own

@@ -1,11 +1,9 @@
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from stablellava.store.manifest import read_manifest
 from stablellava.store.shards import read_rejected, read_samples
 from stablellava.synthesis.splitting import held_out_settings
 from stablellava.synthesis.synthesizing import load_material, synthesize
-from toys import toy_config, toy_material, tree_digest
+from toys import copy_capability, toy_config, toy_material, tree_digest
 
 FAULTY_WRITER = {"repeat_share": 0.3, "empty_share": 0.1, "refuse_share": 0.05, "invent_share": 0.1}
 FAULTY_PAINTER = {"wrong_share": 0.2, "broken_share": 0.1}
@@ -223,16 +221,6 @@ def test_a_worker_that_dies_is_one_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(BackendFailed, match="a worker process died"):
         synthesize(config, RunLayout(tmp_path), progress=kill_a_worker, material=toy_material())
-
-
-def copy_capability(folder: Path, name: str) -> Path:
-    """Return the path of a user's own capability, made of a built-in one."""
-    own = folder / name
-    with as_file(files("stablellava.capabilities") / "animal") as built_in:
-        shutil.copytree(built_in, own)
-    text = (own / "capability.yaml").read_text(encoding="utf-8")
-    (own / "capability.yaml").write_text(text.replace("name: animal", f"name: {name}", 1), encoding="utf-8")
-    return own
 
 
 def test_a_capability_of_ones_own_is_drafted_by_its_folder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ A folder holds five files: ``capability.yaml`` (brief, cautions, settings), ``ke
 ``exemplars.yaml``, ``questions.yaml`` and ``grammar.yaml`` (rules of the offline writer).
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -53,6 +54,14 @@ def load_capability(name: str | Path) -> Capability:
     return _load_built_in(name)
 
 
+def load_known(chosen: Iterable[str] = ()) -> dict[str, Capability]:
+    """Return by name the built-in capabilities and those that ``chosen`` names, one's own before built-in ones.
+
+    Raises: as ``load_capability``.
+    """
+    return {capability.name: capability for capability in map(load_capability, (*list_capabilities(), *chosen))}
+
+
 @cache
 def load_places() -> tuple[Place, ...]:
     """Return every place that a capability's settings may name."""
@@ -63,7 +72,10 @@ def load_places() -> tuple[Place, ...]:
 @cache
 def _load_built_in(name: str) -> Capability:
     if name not in list_capabilities():
-        raise ConfigError(f"no capability named {name!r}. {suggest_name(name, list_capabilities())}")
+        advice = suggest_name(name, list_capabilities())
+        if Path(name).is_dir():
+            advice = f"To name a folder of your own, write './{name}'."
+        raise ConfigError(f"no capability named {name!r}. {advice}")
     return _read_capability(files("stablellava.capabilities") / name)
 
 

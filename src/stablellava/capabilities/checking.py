@@ -9,6 +9,8 @@ from stablellava.core.suggesting import suggest_name
 
 FORM_SLOTS = ("keyword", "answer", "subject", "other", "setting", "first", "second")
 """Slots of an evaluation form, see core.capability.EvaluationForm."""
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+"""Folders are named after a capability."""
 _SLOT = re.compile(r"\{(?:[?!]|plural )?(\w*)\}")
 
 
@@ -25,6 +27,8 @@ def find_problem(capability: Capability, places: Iterable[str]) -> Problem | Non
 
 
 def _find_problems(capability: Capability, places: tuple[str, ...]) -> Iterator[Problem]:
+    if not _NAME.fullmatch(capability.name):
+        yield Problem("name", f"name {capability.name!r} has other characters than letters, digits, '_' and '-'.")
     yield from _find_image_counts(capability)
     yield from _find_settings(capability, places)
     yield from _find_exemplars(capability)

@@ -86,6 +86,7 @@ def _filter_run(
         min_overlap=near,
         benchmarks=_read_benchmarks(against),
         description={"language": language},
+        capabilities=settings.synthesis.capabilities,
     )
     with show_progress("filter: shards") as bar:
         report = filter_data(layout.data_dir, policy, target.data_dir if target else None, bar.show_answers)
@@ -126,7 +127,9 @@ def make_negatives(
 
     settings, layout = existing_run(run)
     target = RunLayout(out)
-    report = write_hard_negatives(layout.data_dir, target.data_dir, share, settings.seed)
+    report = write_hard_negatives(
+        layout.data_dir, target.data_dir, share, settings.seed, settings.synthesis.capabilities
+    )
     save_config(settings, target)
     lines = [f"{count:,} {kind}" for kind, count in report.by_kind.items()]
     print_result(report.model_dump(mode="json"), as_json, "\n".join([*lines, f"written to {report.out_dir}"]))

@@ -1,7 +1,7 @@
 """Verb: inspect."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ import typer
 from stablellava.cli.options import JsonOption, RunOption
 
 if TYPE_CHECKING:
+    from stablellava.core.capability import Capability
     from stablellava.store.layout import RunLayout
     from stablellava.synthesis.lineage import ShownExemplar
 
@@ -52,23 +53,26 @@ def inspect(
     from stablellava.cli.runs import existing_run
     from stablellava.core.errors import ConfigError
     from stablellava.core.suggesting import suggest_name
+    from stablellava.synthesis.synthesizing import load_chosen
 
     settings, layout = existing_run(run)
-    chosen = settings.synthesis.capabilities
+    chosen = {one.name: one for one in load_chosen(settings.synthesis.capabilities).values()}
     if capability is not None and capability not in chosen:
         raise ConfigError(f"this run has no capability {capability!r}. {suggest_name(capability, chosen)}")
     if sample is not None and subject is not Subject.lineage:
         raise ConfigError(f"--sample goes with 'inspect lineage', not with {subject.value!r}")
-    capabilities = (capability,) if capability else chosen
+    capabilities = {capability: chosen[capability]} if capability else chosen
     if subject is Subject.lineage:
-        result, renderables = _trace(layout, sample) if sample else _influences(layout, capabilities, num)
+        result, renderables = _trace(layout, sample) if sample else _influences(layout, tuple(capabilities), num)
     else:
         show = {Subject.samples: _samples, Subject.rejects: _rejects, Subject.coverage: _coverage}[subject]
         result, renderables = show(layout, capabilities, num)
     print_result(result, as_json, *renderables)
 
 
-def _samples(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
+def _samples(
+    layout: "RunLayout", capabilities: "Mapping[str, Capability]", num: int
+) -> tuple[dict[str, Any], list[Any]]:
     from stablellava.store.images import image_path
     from stablellava.store.shards import read_samples
 
@@ -85,7 +89,9 @@ def _samples(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tu
     return {"samples": [sample.model_dump(mode="json") for sample in samples]}, ["\n".join(lines)]
 
 
-def _rejects(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
+def _rejects(
+    layout: "RunLayout", capabilities: "Mapping[str, Capability]", num: int
+) -> tuple[dict[str, Any], list[Any]]:
     from stablellava.cli.tables import text_table
     from stablellava.store.shards import read_rejected
 
@@ -101,14 +107,14 @@ def _rejects(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tu
     return result, [table, "\n".join(lines)] if rejects else ["nothing was dropped"]
 
 
-def _coverage(layout: "RunLayout", capabilities: tuple[str, ...], num: int) -> tuple[dict[str, Any], list[Any]]:
-    from stablellava.capabilities import load_capability
+def _coverage(
+    layout: "RunLayout", capabilities: "Mapping[str, Capability]", num: int
+) -> tuple[dict[str, Any], list[Any]]:
     from stablellava.cli.tables import text_table
     from stablellava.store.shards import read_samples
     from stablellava.synthesis.coverage import measure_coverage
 
-    loaded = [load_capability(name) for name in capabilities]
-    entries = measure_coverage(read_samples(layout.data_dir), loaded)
+    entries = measure_coverage(read_samples(layout.data_dir), tuple(capabilities.values()))
     rows = [
         (
             entry.capability,

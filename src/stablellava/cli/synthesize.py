@@ -90,6 +90,7 @@ def preview(
     """
     import webbrowser
 
+    from stablellava.capabilities import load_capability
     from stablellava.cli.output import print_result
     from stablellava.cli.runs import RUNS_DIR, open_run
     from stablellava.studies.planning import check_names
@@ -102,7 +103,7 @@ def preview(
         _print_requests(settings, capability, num, as_json)
         return
     samples = make_preview(settings, capability, num)
-    path = RUNS_DIR / "preview" / f"{capability}.html"
+    path = RUNS_DIR / "preview" / f"{load_capability(capability).name}.html"
     write_preview([(made.sample, made.images) for made in samples], path)
     print_result({"page": str(path), "num_samples": len(samples)}, as_json, str(path))
     if open_page and not as_json:

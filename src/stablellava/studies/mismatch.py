@@ -12,9 +12,9 @@ from typing import Any
 
 from stablellava.backends.catalog import build_backend
 from stablellava.backends.protocols import FeatureReader
-from stablellava.capabilities import load_capability
+from stablellava.capabilities import load_known
 from stablellava.config.tree import RunConfig
-from stablellava.core.capability import Keyword
+from stablellava.core.capability import Capability, Keyword
 from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample, Verdict
@@ -131,16 +131,17 @@ def _synthesize(config: RunConfig, folder: Path, seed: int, num_samples: int, sh
 
 def _judge_by_report(config: RunConfig, planted: Sequence[LabelledSample]) -> list[float]:
     material = load_material(config.synthesis.capabilities)
+    known = load_known(config.synthesis.capabilities)
     checks = build_checks(material.lexicon)
     scores = []
     for labelled in planted:
-        _, refusing = judge_all(checks.of_picture, _candidate(labelled.sample))
+        _, refusing = judge_all(checks.of_picture, _candidate(labelled.sample, known))
         scores.append(0.0 if refusing else 1.0)
     return scores
 
 
-def _candidate(sample: Sample) -> Candidate:
-    keyword = load_capability(sample.draft.capability).find_keyword(sample.draft.keyword)
+def _candidate(sample: Sample, known: Mapping[str, Capability]) -> Candidate:
+    keyword = known[sample.draft.capability].find_keyword(sample.draft.keyword)
     return Candidate(sample.draft, keyword or Keyword(name=sample.draft.keyword), sample.paintings)
 
 

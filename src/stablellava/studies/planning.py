@@ -4,7 +4,7 @@ import math
 
 from stablellava.backends.catalog import Kind, list_backends
 from stablellava.backends.keys import refuse_keys
-from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.capabilities import list_capabilities
 from stablellava.config.base import BackendSettings, Settings
 from stablellava.config.fingerprint import data_fingerprint, stage_fingerprint
 from stablellava.config.training import StageConfig
@@ -13,7 +13,7 @@ from stablellava.core.errors import ConfigError
 from stablellava.core.record import Record
 from stablellava.core.suggesting import suggest_name
 from stablellava.synthesis.further_checks import refuse_bad_settings
-from stablellava.synthesis.synthesizing import training_planners
+from stablellava.synthesis.synthesizing import load_chosen, training_planners
 
 
 class StagePlan(Record):
@@ -55,14 +55,14 @@ def make_plan(config: RunConfig) -> RunPlan:
     Raises: ConfigError for an unknown capability or backend, and for coverage targets that cannot be met.
     """
     check_names(config)
-    capabilities = [load_capability(name) for name in config.synthesis.capabilities]
+    capabilities = list(load_chosen(config.synthesis.capabilities).values())
     training_planners(config, capabilities)
     per_capability = config.synthesis.samples_per_capability
     num_samples = per_capability * len(capabilities)
     return RunPlan(
         name=config.name,
         seed=config.seed,
-        capabilities=config.synthesis.capabilities,
+        capabilities=tuple(capability.name for capability in capabilities),
         writer=config.synthesis.writer.backend,
         painter=config.synthesis.painter.backend if config.synthesis.painter is not None else "",
         num_samples=num_samples,
@@ -89,16 +89,13 @@ def make_plan(config: RunConfig) -> RunPlan:
 def check_names(config: RunConfig) -> None:
     """Raise ConfigError for a capability or backend that does not exist, a capability named twice, or a key."""
     refuse_keys_in(config)
-    known = list_capabilities()
     chosen = config.synthesis.capabilities
-    for name in chosen:
-        if name not in known:
-            raise ConfigError(f"synthesis.capabilities: no capability named {name!r}. {suggest_name(name, known)}")
     repeated = sorted({name for name in chosen if chosen.count(name) > 1})
     if repeated:
         raise ConfigError(f"synthesis.capabilities names {', '.join(repeated)} more than once. Keep one.")
     if not chosen:
-        raise ConfigError(f"synthesis.capabilities is empty. Name at least one of: {', '.join(known)}.")
+        raise ConfigError(f"synthesis.capabilities is empty. Name at least one of: {', '.join(list_capabilities())}.")
+    load_chosen(chosen)
     _check_backend("writer", config.synthesis.writer, ("writer", "chat"))
     if config.synthesis.painter is not None:
         _check_backend("painter", config.synthesis.painter, ("painter",))

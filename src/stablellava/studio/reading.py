@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import orjson
 
-from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.capabilities import load_known
 from stablellava.config.loading import load_config
 from stablellava.config.tree import RunConfig
 from stablellava.core.errors import UserError
@@ -134,8 +134,11 @@ def _attempt(run: RunContents, part: str, read: Callable[[], _T]) -> _T | None:
 def _read_data(run: RunContents) -> None:
     data_dir = run.layout.data_dir
     names = dict.fromkeys(shard_id.split("/")[0] for shard_id in list_shards(data_dir))
-    known = [load_capability(name) for name in names if name in list_capabilities()]
-    run.coverage = measure_coverage(run.quality.watch(run.samples.watch(read_samples(data_dir))), known)
+    chosen = run.config.synthesis.capabilities if run.config else ()
+    # The folder of one's own capability may be gone; what it made is still shown.
+    known = _attempt(run, "capabilities", lambda: load_known(chosen)) or load_known()
+    made = [known[name] for name in names if name in known]
+    run.coverage = measure_coverage(run.quality.watch(run.samples.watch(read_samples(data_dir))), made)
     for rejected in read_rejected(data_dir):
         run.rejects.add(rejected)
         run.quality.add_rejected(rejected)

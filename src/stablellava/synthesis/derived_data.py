@@ -1,10 +1,10 @@
 """Writing data that were made from other data: shards, pictures, counts, card, manifest."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.core.capability import Capability
 from stablellava.core.sample import Rejected, Sample
 from stablellava.store.card import write_card
 from stablellava.store.images import link_image
@@ -16,13 +16,19 @@ Outcome = Sample | Rejected
 
 
 def commit_data(
-    source_dir: Path, out_dir: Path, manifest: DataManifest, shards: Iterable[tuple[str, Sequence[Outcome]]]
+    source_dir: Path,
+    out_dir: Path,
+    manifest: DataManifest,
+    shards: Iterable[tuple[str, Sequence[Outcome]]],
+    capabilities: Mapping[str, Capability],
 ) -> None:
     """Write shards by id with their pictures, then card and manifest; one shard is held at a time.
 
+    The card counts the keywords of ``capabilities`` (by name).
+
     Raises: RecordError if a picture is missing or the disk is full.
     """
-    counts, markers = _Counts(), []
+    counts, markers = _Counts(capabilities), []
     for shard_id, of_shard in shards:
         for outcome in of_shard:
             for painting in outcome.paintings:
@@ -38,10 +44,10 @@ def commit_data(
 class _Counts:
     """What manifest and card say of the outcomes."""
 
-    def __init__(self) -> None:
+    def __init__(self, capabilities: Mapping[str, Capability]) -> None:
         self._accepted: Counter[str] = Counter()
         self._rejected: dict[str, Counter[str]] = {}
-        self._meters = {name: CoverageMeter(load_capability(name)) for name in list_capabilities()}
+        self._meters = {name: CoverageMeter(capability) for name, capability in capabilities.items()}
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.capabilities import load_known
 from stablellava.config.verifying import VerifySettings
 from stablellava.core.capability import Keyword
 from stablellava.core.record import Record
@@ -47,6 +47,7 @@ class FilterPolicy:
         dropped_kinds: duplicates that are dropped; the other kinds are only counted.
         benchmarks: pictures and questions to stay clear of; None asks nothing.
         description: the checks' settings, for the new data's fingerprint (JSON values).
+        capabilities: of the data, as its settings name them; built-in ones need not be named.
     """
 
     checks: tuple[Check, ...] = ()
@@ -55,6 +56,7 @@ class FilterPolicy:
     dropped_kinds: tuple[DuplicateKind, ...] = DROPPED_KINDS
     benchmarks: BenchmarkIndex | None = None
     description: dict[str, Any] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
 
 
 class FilterReport(Record):
@@ -89,7 +91,7 @@ class _Sieve:
         self._policy = policy
         self._finder = DuplicateFinder(policy.min_overlap)
         self._pictures = LookAlikes()
-        self._capabilities = {name: load_capability(name) for name in list_capabilities()}
+        self.capabilities = load_known(policy.capabilities)
         self._further = FurtherChecks(policy.further, data_dir)
         self._own_uses = _count_questions(data_dir) if policy.benchmarks else Counter[frozenset[str]]()
         self.num_samples = 0
@@ -189,7 +191,7 @@ class _Sieve:
         return next((match for question in rare if (match := index.match_question(question))), None)
 
     def _candidate(self, sample: Sample) -> Candidate:
-        capability = self._capabilities.get(sample.draft.capability)
+        capability = self.capabilities.get(sample.draft.capability)
         found = capability.find_keyword(sample.draft.keyword) if capability else None
         return Candidate(sample.draft, found or Keyword(name=sample.draft.keyword), sample.paintings)
 
@@ -234,7 +236,7 @@ def filter_data(
     }
     with lock_folder(out_dir), closing(_Sieve(data_dir, policy)) as sieve:
         manifest = open_manifest(out_dir, inputs, source.attribution)
-        commit_data(data_dir, out_dir, manifest, _judge_shards(sieve, data_dir, progress))
+        commit_data(data_dir, out_dir, manifest, _judge_shards(sieve, data_dir, progress), sieve.capabilities)
         return _report(data_dir, out_dir, sieve)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stablellava.capabilities import list_capabilities, load_capability
+from stablellava.capabilities import load_known
 from stablellava.core.capability import Capability, Keyword
 from stablellava.core.draft import CallStamp, Turn
 from stablellava.core.errors import ConfigError
@@ -182,16 +182,19 @@ class NegativesReport(Record):
     by_kind: dict[str, int]
 
 
-def write_hard_negatives(data_dir: Path, out_dir: Path, share: float, seed: int) -> NegativesReport:
+def write_hard_negatives(
+    data_dir: Path, out_dir: Path, share: float, seed: int, chosen: Sequence[str] = ()
+) -> NegativesReport:
     """Write the negatives of a data folder as a data folder of their own.
+
+    ``chosen`` are the capabilities of the data, as its settings name them; built-in ones need not be named.
 
     Raises: ConfigError as ``make_hard_negatives``; RecordError if there are no data or the target holds others.
     """
     source = read_manifest(data_dir)
     samples = list(read_samples(data_dir))
-    names = dict.fromkeys(sample.draft.capability for sample in samples)
-    capabilities = [load_capability(name) for name in names if name in list_capabilities()]
-    negatives = list(make_hard_negatives(samples, capabilities, share, seed))
+    known = load_known(chosen)
+    negatives = list(make_hard_negatives(samples, tuple(known.values()), share, seed))
     inputs = {
         "schema_version": DATA_SCHEMA_VERSION,
         "purpose": "hard_negatives",
@@ -201,7 +204,7 @@ def write_hard_negatives(data_dir: Path, out_dir: Path, share: float, seed: int)
     }
     with lock_folder(out_dir):
         manifest = open_manifest(out_dir, inputs, source.attribution)
-        commit_data(data_dir, out_dir, manifest, _by_capability(negatives))
+        commit_data(data_dir, out_dir, manifest, _by_capability(negatives), known)
     kinds = Counter(dict(sample.draft.attributes)["hard_negative"] for sample in negatives)
     return NegativesReport(
         out_dir=str(out_dir),

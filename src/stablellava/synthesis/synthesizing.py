@@ -52,12 +52,21 @@ def load_material(names: Sequence[str]) -> Material:
 
     Raises: ConfigError for an unknown capability, with a suggestion, or two of the same name.
     """
+    chosen = load_chosen(names)
+    claiming = [chosen.get(name) or load_capability(name) for name in SINGLE_IMAGE_CAPABILITIES]
+    return Material(tuple(chosen.values()), build_lexicon(claiming, load_places()))
+
+
+def load_chosen(names: Sequence[str]) -> dict[str, Capability]:
+    """Return the capabilities of a run by how its settings name them.
+
+    Raises: as ``load_material``.
+    """
     chosen = {name: load_capability(name) for name in dict.fromkeys(names)}
     own = Counter(capability.name for capability in chosen.values())
     if repeated := sorted(name for name, count in own.items() if count > 1):
         raise ConfigError(f"two capabilities are named {repeated[0]!r}; give your own another name in capability.yaml")
-    claiming = [chosen.get(name) or load_capability(name) for name in SINGLE_IMAGE_CAPABILITIES]
-    return Material(tuple(chosen.values()), build_lexicon(claiming, load_places()))
+    return chosen
 
 
 def synthesize(

@@ -62,6 +62,19 @@ def test_a_folder_of_ones_own_loads_by_path_and_by_string(folder: Path) -> None:
     assert load_capability(str(folder)) == capability
 
 
+def test_a_folder_named_without_its_path_is_answered_with_how_to_name_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(ConfigError, match=rf"of your own, write '\./{folder.name}'"):
+        load_capability(folder.name)
+
+
+def test_a_name_that_leads_out_of_the_run_is_refused(folder: Path) -> None:
+    change(folder, "capability.yaml", "name: bridge", "name: ../../bridge")
+    assert "capability.yaml: name '../../bridge' has other characters than letters" in complaint_about(folder)
+
+
 def test_a_changed_folder_is_read_anew(folder: Path) -> None:
     load_capability(folder)
     change(folder, "capability.yaml", "Bridges", "Viaducts")

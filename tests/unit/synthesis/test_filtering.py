@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stablellava.capabilities import load_capability
+from stablellava.capabilities import load_capability, load_known
 from stablellava.config.loading import load_config
 from stablellava.core.draft import Turn
 from stablellava.core.errors import ConfigError, RecordError
@@ -47,7 +47,7 @@ def plant(data_dir: Path, target: Path, changed: dict[str, Sample]) -> None:
     shards: dict[str, list[Sample | Rejected]] = {}
     for sample in read_samples(data_dir):
         shards.setdefault(f"{sample.draft.capability}/r00", []).append(changed.get(sample.sample_id, sample))
-    commit_data(data_dir, target, read_manifest(data_dir), sorted(shards.items()))
+    commit_data(data_dir, target, read_manifest(data_dir), sorted(shards.items()), load_known())
 
 
 def reworded(sample: Sample, question: str, answer: str) -> Sample:
