@@ -89,6 +89,21 @@ def test_a_server_with_sizes_of_its_own_is_scaled_from(server: FaultServer) -> N
     assert server.bodies[0]["size"] == "256x256"
 
 
+def test_a_damaged_picture_is_left_for_the_checks_to_refuse(server: FaultServer) -> None:
+    noise = io.BytesIO()
+    Image.effect_noise((400, 400), 100).save(noise, format="PNG")
+    header_of_second_chunk = noise.getvalue().rindex(b"IDAT")
+    damaged = (
+        noise.getvalue()[:header_of_second_chunk] + b"\xff\0\0\xff" + noise.getvalue()[header_of_second_chunk + 4 :]
+    )
+    server.say = lambda number, body: Fault("json", {"data": [{"b64_json": base64.b64encode(damaged).decode()}]})
+
+    (one,) = paint(server)
+
+    assert isinstance(one, Painted)
+    assert one.image == damaged
+
+
 def test_a_refused_prompt_is_a_refusal(server: FaultServer) -> None:
     server.say = lambda number, body: (
         Fault(400, {"error": {"message": "unsafe"}}) if body["prompt"] == "dog 1" else paint_it(number, body)

@@ -5,8 +5,10 @@ import base64
 import binascii
 import io
 import re
+import struct
 import threading
 import weakref
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -117,7 +119,7 @@ class WirePainter:
         body.update(self._extra_body)
         return {name: value for name, value in body.items() if value is not None}
 
-    def _begin(self, jobs: Sequence[PaintJob]) -> "_Painting":
+    def _begin(self, jobs: Sequence[PaintJob]) -> _Painting:
         painting = gather_or_stop(self._paint_one(job) for job in jobs)
         return asyncio.run_coroutine_threadsafe(painting, self._running_loop())
 
@@ -195,7 +197,7 @@ def _fit_size(image: bytes, width_px: int, height_px: int) -> bytes:
             if picture.size == (width_px, height_px):
                 return image
             scaled = picture.convert("RGB").resize((width_px, height_px), Image.Resampling.LANCZOS)
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError):
         return image
     buffer = io.BytesIO()
     scaled.save(buffer, format="PNG", compress_level=1)
