@@ -18,7 +18,8 @@ _logger = logging.getLogger(__name__)
 class BatchedChat:
     """Gathers calls until no further one comes for a moment, and has them answered together.
 
-    The first call of all goes out at once: a wrong key or a refused schema shows within seconds, not after a day.
+    The first call that no open batch has an answer for goes out at once: a wrong key or a refused schema shows within
+    seconds, not after a day.
 
     Args:
         chat: takes batch files.
@@ -33,7 +34,7 @@ class BatchedChat:
         self._cache = cache
         self._poll_seconds = poll_seconds
         self.name = chat.name
-        self._is_tried = has_open_batches(chat, cache)
+        self._is_tried = False
         self._trying = asyncio.Lock()
         self._waiting: list[_Waiting] = []
         self._answering: asyncio.Task[None] | None = None
@@ -54,9 +55,7 @@ class BatchedChat:
         """
         async with self._trying:
             if not self._is_tried:
-                answer = await self._chat.ask(request)
-                self._is_tried = True
-                return answer
+                return await self._try(request)
         answered = asyncio.get_running_loop().create_future()
         self._waiting.append((request, answered))
         if self._answering is None or self._answering.done():
@@ -67,6 +66,16 @@ class BatchedChat:
     async def close(self) -> None:
         """Close the connections; batches that are open stay open."""
         await self._chat.close()
+
+    async def _try(self, request: ChatRequest) -> ChatReply | ChatFailure:
+        if has_open_batches(self._chat, self._cache):
+            _logger.warning("%s: waiting for batch files of an earlier start, which may take a day", self.name)
+            await answer_in_batches(self._chat, self._cache, (), self._poll_seconds)
+        if collected := self._find(request):
+            return collected
+        answer = await self._chat.ask(request)
+        self._is_tried = True
+        return answer
 
     async def _answer_all(self) -> None:
         while self._waiting:
@@ -91,12 +100,13 @@ class BatchedChat:
         report = await answer_in_batches(self._chat, self._cache, requests, self._poll_seconds)
         failed = {failure.request_id: failure for failure in report.failures}
         for request, answered in waiting:
-            if answered.done():
-                continue
-            body = self._cache.find(answer_key(self._chat, request))
-            if body is None:
-                answered.set_result(failed[request.request_id])
-                continue
-            reply = restore_reply(request.request_id, body)
-            paid_now = reply.stamp.model_copy(update={"from_cache": False})
-            answered.set_result(reply.model_copy(update={"stamp": paid_now}))
+            if not answered.done():
+                answered.set_result(self._find(request) or failed[request.request_id])
+
+    def _find(self, request: ChatRequest) -> ChatReply | None:
+        """Return the answer that a batch brought, as one that is paid for now."""
+        body = self._cache.find(answer_key(self._chat, request))
+        if body is None:
+            return None
+        reply = restore_reply(request.request_id, body)
+        return reply.model_copy(update={"stamp": reply.stamp.model_copy(update={"from_cache": False})})
