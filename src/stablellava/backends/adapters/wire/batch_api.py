@@ -96,5 +96,6 @@ class BatchApi:
                 if outcome.reason != "unknown_model":  # 404: there is no such endpoint
                     self._wire.breaker.note_failure(outcome)
                 said = self._wire.key.scrub(outcome.detail)
-                raise BackendFailed(f"{options.base_url} does not take batches: {outcome.reason} ({said})")
+                what = "does not take batches" if outcome.scope in ("run", "request") else "says nothing of batches"
+                raise BackendFailed(f"{options.base_url} {what}: {outcome.reason} ({said})")
             await asyncio.sleep(max(options.backoff_seconds * 2.0**num_tries, outcome.wait_seconds or 0.0))
