@@ -157,6 +157,9 @@ class ContaminationNote(Record):
     """Items that training has seen; empty is clean."""
 
 
+ASKED = "asked"
+
+
 class TaskLogHeader(Record):
     """The first line of an evaluation log: what was measured, how, and what came out."""
 
@@ -176,7 +179,7 @@ class TaskLogHeader(Record):
     """Only so many of the first questions were asked."""
     left_out: tuple[str, ...] = ()
     """Rows that could not be used, each with its reason."""
-    answers_from: str = "asked"
+    answers_from: str = ASKED
     """Or the format of the file that the answers came from."""
     asked_with: dict[str, str] = {}
     """How they were got, apart from prompts and weights: batch size, length, what answered and judged, its options."""

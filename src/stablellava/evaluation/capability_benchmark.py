@@ -11,7 +11,7 @@ from stablellava import __version__
 from stablellava.backends.protocols import Answerer
 from stablellava.core.score import Answer, EvalItem, EvalLog, EvalLogEntry
 from stablellava.evaluation.asking import AnswerCollector, Progress, answer_key
-from stablellava.evaluation.log import is_task_log, read_task_log
+from stablellava.evaluation.log import is_task_log, read_task_log, refuse_other_model
 from stablellava.evaluation.log_views import as_suite_log
 from stablellava.evaluation.reporting import build_reports
 from stablellava.evaluation.scoring import rescore_entries, score_answer, unscored
@@ -37,17 +37,20 @@ def evaluate_suite(
     """Ask every item once, score the answers and write the log.
 
     Answers are journaled beside ``log_path`` as they come, so a killed run continues; a finished
-    log of the same model and suite is scored again without asking. An item whose answer cannot be
+    log of the same suite is scored again without asking. An item whose answer cannot be
     obtained is unscored and asked again in the next run.
 
-    Raises: RecordError if the suite is bad, BackendFailed if the answerer breaks its contract or
-    fails several times in a row.
+    Raises: RecordError if the suite is bad, ConfigError if the log there is another model's, BackendFailed if the
+    answerer breaks its contract or fails several times in a row.
     """
+    earlier = read_log(log_path) if log_path.is_file() else None
+    if earlier:
+        refuse_other_model(log_path, earlier, answerer.name, answerer.fingerprint)
     checked = load_suite(suite) if isinstance(suite, Path) else suite
     journal_path = log_path.with_name(log_path.name + ".journal")
     keys = {item.item_id: answer_key(answerer.fingerprint, checked.fingerprint, item.item_id) for item in checked.items}
     collector = AnswerCollector(
-        checked.items, checked.folder, keys, answerer, ShardJournal(journal_path), _finished_answers(log_path)
+        checked.items, checked.folder, keys, answerer, ShardJournal(journal_path), _finished_answers(earlier)
     )
     collector.ask_all(batch_size, progress)
     entries = tuple(_entry(item, collector) for item in checked.items)
@@ -91,10 +94,9 @@ def read_log(path: Path) -> EvalLog:
     return EvalLog.from_json(path.read_bytes(), where=str(path))
 
 
-def _finished_answers(log_path: Path) -> dict[str, Answer]:
-    if not log_path.is_file():
+def _finished_answers(log: EvalLog | None) -> dict[str, Answer]:
+    if log is None:
         return {}
-    log = read_log(log_path)
     return {
         answer_key(log.model_fingerprint, log.data_fingerprint, entry.item.item_id): entry.answer
         for entry in log.entries

@@ -5,10 +5,11 @@ It holds no clock time, so equal runs write equal bytes, killed and resumed ones
 
 from pathlib import Path
 
-from stablellava.core.errors import RecordError
-from stablellava.core.score import TaskEntry, TaskLog, TaskLogHeader
+from stablellava.core.errors import ConfigError, RecordError
+from stablellava.core.score import EvalLog, TaskEntry, TaskLog, TaskLogHeader
 from stablellava.store.files import write_atomic
 
+_SHOWN = 12
 _MARK = b'"format":"stablellava-evaluation"'
 
 
@@ -21,6 +22,17 @@ def is_task_log(path: Path) -> bool:
         raise RecordError(f"no evaluation log at {path}; run 'stablellava evaluate' first or check the path")
     with path.open("rb") as file:
         return _MARK in file.readline()
+
+
+def refuse_other_model(path: Path, held: TaskLogHeader | EvalLog, name: str, fingerprint: str) -> None:
+    """Raise ConfigError if a log holds the answers of another model than the one that is to be written there."""
+    if held.model_fingerprint == fingerprint:
+        return
+    raise ConfigError(
+        f"{path} holds the answers of {held.model!r} ({held.model_fingerprint[:_SHOWN]}), and this is {name!r} "
+        f"({fingerprint[:_SHOWN]}): other weights, or asked with other settings. Name another folder (--out for a "
+        "task, --run for a suite), or move that log away"
+    )
 
 
 def write_task_log(log: TaskLog, path: Path) -> None:

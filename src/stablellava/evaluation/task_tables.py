@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stablellava.core.score import TaskLog, TaskReport
+from stablellava.core.score import ASKED, TaskLog, TaskReport
 from stablellava.evaluation.reference_rows import matching_rows, name_in_log
 from stablellava.evaluation.tables import Table, format_interval, format_percent
 
@@ -88,7 +88,7 @@ def _notes(log: TaskLog) -> list[str]:
         notes.append(f"Only the first {header.limit} questions were asked: no published figure compares.")
     if header.left_out:
         notes.append(f"{len(header.left_out)} rows of the file could not be used and are in no figure.")
-    if header.answers_from != "asked":
+    if header.answers_from != ASKED:
         notes.append(f"The answers come from a file of the form {header.answers_from}.")
     if header.judge:
         notes.append(f"Judged by {header.judge}; figures of another judge do not compare.")

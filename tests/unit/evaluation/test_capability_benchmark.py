@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stablellava.core.errors import BackendFailed, RecordError
+from stablellava.core.errors import BackendFailed, ConfigError, RecordError
 from stablellava.core.score import Answer, EvalItem, EvalLog
 from stablellava.evaluation.capability_benchmark import evaluate_suite, read_log, rescore
 from stablellava.evaluation.reporting import capability_reports, form_reports, mean_report
@@ -86,13 +86,17 @@ def test_a_killed_run_asks_only_what_it_has_no_answer_to(folder: Path) -> None:
     assert len(log.entries) == 6
 
 
-def test_a_finished_log_answers_for_the_same_model_only(folder: Path) -> None:
-    _evaluate(folder, ScriptedAnswerer({"i0": "cat"}))
+def test_a_finished_log_answers_for_its_model_and_is_no_other_models(folder: Path) -> None:
+    log = _evaluate(folder, ScriptedAnswerer({"i0": "cat"}))
     same, other = ScriptedAnswerer({}), ScriptedAnswerer({}, fingerprint="weights-2")
     assert _evaluate(folder, same).entries[0].answer.text == "cat"
     assert same.asked == []
-    assert _evaluate(folder, other).entries[0].answer.text == ""
-    assert other.asked == _IDS
+    with pytest.raises(
+        ConfigError, match=r"photos.json holds the answers of 'scripted' \(weights-1\).*--run for a suite"
+    ):
+        _evaluate(folder, other)
+    assert other.asked == []
+    assert read_log(folder / "evaluation" / "photos.json") == log
 
 
 def test_an_item_that_fails_is_unscored_and_asked_again(folder: Path) -> None:

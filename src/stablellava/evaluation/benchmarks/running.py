@@ -12,13 +12,13 @@ import orjson
 from stablellava.backends.protocols import Answerer
 from stablellava.core.errors import BackendFailed, ConfigError
 from stablellava.core.ids import hash_id
-from stablellava.core.score import Answer, EvalItem, TaskItem, TaskLog, TaskLogHeader
+from stablellava.core.score import ASKED, Answer, EvalItem, TaskItem, TaskLog, TaskLogHeader
 from stablellava.evaluation.asking import AnswerCollector, Progress
 from stablellava.evaluation.benchmarks.base import Answered, Judge, LossAnswerer
 from stablellava.evaluation.benchmarks.judged import JudgementCollector
 from stablellava.evaluation.benchmarks.loading import LoadedTask
 from stablellava.evaluation.benchmarks.scoring import build_task_log, start_header
-from stablellava.evaluation.log import is_task_log, read_task_log, write_task_log
+from stablellava.evaluation.log import is_task_log, read_task_log, refuse_other_model, write_task_log
 from stablellava.store.journal import ShardJournal
 
 _GROUP_SIZE = 32
@@ -40,10 +40,11 @@ def run_task(
 
     An item whose answer or judgement cannot be obtained is unscored with its reason, and asked again next time.
 
-    Raises: ConfigError if the answerer cannot give the losses that a likelihood form needs, BackendFailed if the
-    answerer or the judge breaks its contract or fails several times in a row.
+    Raises: ConfigError if the answerer cannot give the losses that a likelihood form needs or the log there is
+    another model's, BackendFailed if the answerer or the judge breaks its contract or fails several times in a row.
     """
     run = _Run(loaded, log_path, judge, judge_runs, progress)
+    run.refuse_other_model(answerer.name, answerer.fingerprint)
     asked = [item for item in loaded.items if item.form != "unasked"]
     collector = AnswerCollector(
         _order_for_asking(asked),
@@ -75,7 +76,10 @@ def score_recorded(
     progress: Progress | None = None,
     asked_with: Mapping[str, str] | None = None,
 ) -> TaskLog:
-    """Score texts by item id that another tool had a model say; items without one are unscored."""
+    """Score texts by item id that another tool had a model say; items without one are unscored.
+
+    Raises: ConfigError if the log there holds answers that a model was asked for.
+    """
     answers = {
         item.item_id: Answer(item_id=item.item_id, prompt=item.prompt, text=texts[item.item_id])
         for item in loaded.items
@@ -84,7 +88,9 @@ def score_recorded(
     failures = {item.item_id: "no answer in the file" for item in loaded.items if item.item_id not in answers}
     fingerprint = hash_id(answers_from, dict(texts))
     header = start_header(loaded, model, fingerprint, asked_with).model_copy(update={"answers_from": answers_from})
-    return _Run(loaded, log_path, judge, judge_runs, progress).finish(answers, failures, header)
+    run = _Run(loaded, log_path, judge, judge_runs, progress)
+    run.refuse_other_model(model, fingerprint)
+    return run.finish(answers, failures, header)
 
 
 class _Run:
@@ -99,6 +105,11 @@ class _Run:
         self._earlier = read_task_log(log_path) if log_path.is_file() and is_task_log(log_path) else None
         self.journal = ShardJournal(self._journal_path)
         self._judging = JudgementCollector(judge, judge_runs, self.journal, progress) if judge else None
+
+    def refuse_other_model(self, name: str, fingerprint: str) -> None:
+        """Keep answers that would have to be asked for again; those of a file are still in the file."""
+        if self._earlier and self._earlier.header.answers_from == ASKED:
+            refuse_other_model(self._log_path, self._earlier.header, name, fingerprint)
 
     def known_answers(self) -> dict[str, Answer]:
         if self._earlier is None:

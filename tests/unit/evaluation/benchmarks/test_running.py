@@ -15,7 +15,7 @@ from stablellava.core.score import EvalItem, TaskLog
 from stablellava.evaluation.benchmarks.base import Task
 from stablellava.evaluation.benchmarks.loading import load_task
 from stablellava.evaluation.benchmarks.registry import find_task
-from stablellava.evaluation.benchmarks.running import run_task
+from stablellava.evaluation.benchmarks.running import run_task, score_recorded
 from stablellava.evaluation.benchmarks.scoring import rescore_log
 from stablellava.evaluation.capability_benchmark import read_log
 from stablellava.evaluation.log import read_task_log, write_task_log
@@ -135,9 +135,28 @@ def test_a_finished_log_answers_again_and_new_items_alone_are_asked(tmp_path: Pa
     log = run_task(load_task(find_task("pope"), path, tmp_path / "out"), again, log_path)
     assert len(again.asked) == 7
     assert [entry.answer.text for entry in log.entries if entry.answer][:6] == ["No"] * 5 + ["Yes"]
+
+
+def test_a_log_of_another_model_is_not_overwritten(tmp_path: Path) -> None:
+    log_path = tmp_path / "out" / "log.jsonl"
+    loaded = load_task(find_task("pope"), files.pope(tmp_path), tmp_path / "out", limit=5)
+    run_task(loaded, Scripted(lambda item: "No"), log_path)
+    held = log_path.read_bytes()
     other = Scripted(lambda item: "Yes", fingerprint="other weights")
-    run_task(first, other, log_path)
-    assert len(other.asked) == 5
+    with pytest.raises(ConfigError, match=r"holds the answers of .* \(other weight\).*--out for a task"):
+        run_task(loaded, other, log_path)
+    with pytest.raises(ConfigError, match="move that log away"):
+        score_recorded(loaded, {}, log_path, model="scripted", answers_from="llava")
+    assert (other.asked, log_path.read_bytes()) == ([], held)
+
+
+def test_a_corrected_file_of_answers_is_scored_into_the_same_log(tmp_path: Path) -> None:
+    log_path = tmp_path / "out" / "log.jsonl"
+    loaded = load_task(find_task("pope"), files.pope(tmp_path), tmp_path / "out", limit=5)
+    item_id = loaded.items[0].item_id
+    score_recorded(loaded, {}, log_path, model="theirs", answers_from="llava")
+    log = score_recorded(loaded, {item_id: "Yes"}, log_path, model="theirs", answers_from="llava")
+    assert [entry.answer.text for entry in log.entries if entry.answer] == ["Yes"]
 
 
 def test_an_item_without_an_answer_is_unscored_and_asked_again(tmp_path: Path) -> None:
