@@ -10,7 +10,6 @@ from stablellava.cli.options import JsonOption, RunOption
 if TYPE_CHECKING:
     from stablellava.config.verifying import VerifySettings
     from stablellava.filters.base import Check
-    from stablellava.filters.benchmark_items import BenchmarkIndex
     from stablellava.synthesis.duplicates import Duplicate
     from stablellava.synthesis.filtering import FilterReport
 
@@ -30,8 +29,14 @@ def filter_samples(
     run: RunOption = None,
     out: OutOption = None,
     against: Annotated[
-        list[Path] | None,
-        typer.Option("--against", "-a", help="Folder of evaluation items that no sample may repeat.", metavar="DIR"),
+        list[str] | None,
+        typer.Option(
+            "--against",
+            "-a",
+            help="Items that no sample may repeat: the folder of a suite, or TASK:{data: PATH, images: DIR}, a "
+            "benchmark's own files (stablellava tasks list).",
+            metavar="ITEMS",
+        ),
     ] = None,
     near: Annotated[
         float, typer.Option("--near", min=0.1, max=1.0, help="Least overlap of words that makes texts near-duplicates.")
@@ -53,7 +58,9 @@ def filter_samples(
 
     Says what it finds; with --out, what passes is written there and the rest stands among its rejects.
 
-    Example: stablellava filter --run runs/demo --against runs/demo/suites/held-out --look not_blank --out runs/clean
+    Example: stablellava filter --run runs/demo --against my_photos --look not_blank --out runs/clean
+
+    Example: stablellava filter --run runs/demo --against 'pope:{data: coco/pope, images: coco/val2014}'
     """
     from stablellava.cli.output import print_result
     from stablellava.core.errors import ConfigError
@@ -71,8 +78,11 @@ def filter_samples(
 
 
 def _filter_run(
-    run: Path | None, out: Path | None, against: list[Path], near: float, language: str | None, look: list[str]
+    run: Path | None, out: Path | None, against: list[str], near: float, language: str | None, look: list[str]
 ) -> "FilterReport":
+    from tempfile import TemporaryDirectory
+
+    from stablellava.cli.decontaminating import read_benchmarks
     from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import existing_run, save_config
     from stablellava.store.layout import RunLayout
@@ -80,15 +90,15 @@ def _filter_run(
 
     settings, layout = existing_run(run)
     target = RunLayout(out) if out else None
-    policy = FilterPolicy(
-        checks=_build_checks(language),
-        further=_read_looks(look),
-        min_overlap=near,
-        benchmarks=_read_benchmarks(against),
-        description={"language": language},
-        capabilities=settings.synthesis.capabilities,
-    )
-    with show_progress("filter: shards") as bar:
+    with TemporaryDirectory() as shelf, show_progress("filter: shards") as bar:
+        policy = FilterPolicy(
+            checks=_build_checks(language),
+            further=_read_looks(look),
+            min_overlap=near,
+            benchmarks=read_benchmarks(against, Path(shelf)),
+            description={"language": language},
+            capabilities=settings.synthesis.capabilities,
+        )
         report = filter_data(layout.data_dir, policy, target.data_dir if target else None, bar.show_answers)
     if target:
         save_config(settings, target)
@@ -162,21 +172,6 @@ def _read_looks(words: list[str]) -> "VerifySettings | None":
         raise ConfigError(f"--look {' '.join(words)}: {first_problem(exc)}") from exc
     refuse_keys_in(looks)
     return looks
-
-
-def _read_benchmarks(folders: list[Path]) -> "BenchmarkIndex | None":
-    from stablellava.evaluation.suites import load_suite
-    from stablellava.filters.benchmark_items import BenchmarkIndex
-
-    if not folders:
-        return None
-    index = BenchmarkIndex()
-    for folder in folders:
-        for item in load_suite(folder).items:
-            for image in item.images:
-                index.add_image(f"{folder.name}/{item.item_id}", folder / image)
-            index.add_question(f"{folder.name}/{item.item_id}", item.question)
-    return index
 
 
 def _seek_in_files(files: list[Path], near: float, as_json: bool) -> tuple[dict[str, Any], bool, str]:

@@ -1,16 +1,22 @@
 """The verbs filter, negatives and calibrate, as a user types them."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from typer.testing import CliRunner, Result
 
+import benchmark_files
 from stablellava.cli.app import build_app
 from stablellava.cli.calibrate import _snippet
+from stablellava.cli.decontaminating import read_benchmarks
 from stablellava.config.base import BackendSettings
 from stablellava.filters.calibrating import pick_threshold
+from stablellava.store.images import image_path
 from stablellava.synthesis.calibrating import CalibrationReport
 
 ROW = {
@@ -76,6 +82,53 @@ def test_pictures_are_looked_at_by_the_checks_that_are_named(made: Path, tmp_pat
     inspected = run("inspect", "samples", "--run", str(tmp_path / "out"), "--json", "-n", "1")
     verdicts = json.loads(inspected.stdout)["samples"][0]["verdicts"]
     assert verdicts[-1]["filter_name"] == "not_blank"
+
+
+def test_samples_that_stand_in_a_benchmarks_own_files_are_dropped(made: Path, tmp_path: Path) -> None:
+    sample = json.loads(run("inspect", "samples", "--run", str(made), "--json", "-n", "1").stdout)["samples"][0]
+    picture = image_path(made / "data", sample["paintings"][0]["sha256"])
+    again = io.BytesIO()
+    Image.open(picture).convert("RGB").resize((96, 96)).save(again, format="JPEG")
+
+    def plant(rows: benchmark_files.Rows) -> None:
+        rows[0]["image"] = base64.b64encode(again.getvalue()).decode()
+
+    data = benchmark_files.mmbench(tmp_path, plant)
+    result = run("filter", "--run", str(made), "--against", f"mmbench:{{data: {data}}}", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    found = [match[:3] for match in json.loads(result.stdout)["benchmark_matches"]]
+    assert [sample["sample_id"], "benchmark_image", "mmbench/1"] in found
+
+
+def test_a_question_that_is_asked_in_several_passes_is_one_benchmark_item(tmp_path: Path) -> None:
+    question = "Which animal stands beside the old wooden fence?"
+
+    def ask(rows: benchmark_files.Rows) -> None:
+        for row in rows[:1] + rows[2:5]:
+            row["question"] = question
+
+    data = benchmark_files.mmbench_passes(tmp_path, ask)
+    index = read_benchmarks([f"mmbench:{{data: {data}}}"], tmp_path / "shelf")
+    assert index is not None
+    assert index.num_questions == 1
+    assert index.match_question(question) is not None
+
+
+@pytest.mark.parametrize(
+    ("against", "said"),
+    [
+        ("nowhere", "nowhere is no suite"),
+        ("pope", "write TASK:{data: PATH, images: DIR}"),
+        ("pope:{date: x}", "unknown option 'date'. Did you mean 'data'?"),
+        ("pop:{data: x}", "no task named 'pop'. Did you mean 'pope'?"),
+    ],
+)
+def test_items_that_cannot_be_read_are_one_line(against: str, said: str, made: Path) -> None:
+    result = run("filter", "--run", str(made), "--against", against)
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert said in result.stderr
 
 
 @pytest.mark.parametrize(
