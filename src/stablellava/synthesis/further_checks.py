@@ -47,6 +47,17 @@ _EXAMPLES = {
 }
 
 
+_TAKES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(_OF_TEXT, ("options",)),
+    "not_blank": (),
+    "pixels": ("options", "threshold", "thresholds"),
+    "image_text": ("backend", "threshold", "thresholds"),
+    "safe_picture": ("backend", "options", "threshold", "thresholds"),
+    "judge": ("backend", "options"),
+}
+"""What can be said of each check beside its name."""
+
+
 _KIND_OF_BACKEND = {"image_text": "scorer", "safe_picture": "classifier", "judge": "chat"}
 
 
@@ -133,11 +144,12 @@ def refuse_bad_settings(checks: Sequence[CheckSettings]) -> None:
     """Raise ConfigError naming the check and what it lacks, or must not have; nothing is built or loaded."""
     for settings in checks:
         name, kind = settings.check, _KIND_OF_BACKEND.get(settings.check)
-        if name in _OF_TEXT and (settings.backend or settings.threshold is not None or settings.thresholds):
-            raise ConfigError(f"check {name!r} takes options only: no backend, no threshold")
-        if name == "pixels" and ("model" not in settings.options or settings.threshold is None):
+        for field in ("backend", "options", "threshold", "thresholds"):
+            if field not in _TAKES[name] and getattr(settings, field) not in (None, {}):
+                raise ConfigError(f"check {name!r} takes no {field}, only {', '.join(_TAKES[name]) or 'its name'}")
+        if name == "pixels" and (set(settings.options) != {"model"} or settings.threshold is None):
             raise ConfigError(
-                "check 'pixels' needs options.model and a threshold; "
+                "check 'pixels' needs options.model, no other option, and a threshold; "
                 "'stablellava calibrate' fits the one and picks the other"
             )
         if kind is None:

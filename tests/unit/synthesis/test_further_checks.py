@@ -123,11 +123,16 @@ def test_an_unscored_sample_is_kept_or_dropped_as_the_settings_say(tmp_path: Pat
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        ({"check": "length", "threshold": 3}, "takes options only"),
+        ({"check": "length", "threshold": 3}, "takes no threshold, only options"),
+        ({"check": "not_blank", "threshold": 0.5}, "takes no threshold, only its name"),
+        ({"check": "not_blank", "options": {"least": 3}}, "takes no options, only its name"),
+        ({"check": "pixels", "backend": {"backend": "image-text"}}, "'pixels' takes no backend"),
+        ({"check": "judge", "backend": {"backend": "fake-chat"}, "threshold": 0.0}, "'judge' takes no threshold"),
+        ({"check": "judge", "backend": {"backend": "fake-chat"}, "thresholds": {"animal": 0.5}}, "no thresholds, only"),
         ({"check": "length", "options": {"min_words": 3}}, "does not take these options"),
         ({"check": "image_text"}, "needs a backend"),
         ({"check": "judge"}, "needs a backend"),
-        ({"check": "pixels", "threshold": 1.0}, "needs options.model and a threshold"),
+        ({"check": "pixels", "threshold": 1.0}, "needs options.model, no other option, and a threshold"),
         ({"check": "language", "options": {"language": "xx"}}, "'xx' is not known"),
     ],
 )
