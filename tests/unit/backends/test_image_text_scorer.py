@@ -64,6 +64,12 @@ def test_scores_do_not_depend_on_the_batch(checkpoints: dict[str, Path], kind: s
         assert first == pytest.approx(second, abs=1e-4)
 
 
+def test_a_picture_of_which_nothing_is_said_has_no_score(checkpoints: dict[str, Path]) -> None:
+    scorer = build_backend("scorer", "image-text", {"model": str(checkpoints["clip"])})
+    assert scorer.score([picture("red"), picture("blue")], [(), ()]) == [[], []]
+    assert list(map(len, scorer.score([picture("red"), picture("blue")], [(), ("a dog",)]))) == [0, 1]
+
+
 def test_a_score_is_the_librarys_own_cosine(checkpoints: dict[str, Path]) -> None:
     scorer = build_backend("scorer", "image-text", {"model": str(checkpoints["clip"])})
     model = CLIPModel.from_pretrained(checkpoints["clip"]).eval()

@@ -84,6 +84,18 @@ def test_long_dialogues_are_scored_sentence_by_sentence_and_thresholds_go_by_cap
     assert scorer.asked == ["dog, on the beach", *sentences]
 
 
+def test_an_imported_pair_without_prompts_is_scored_by_what_its_dialogue_says() -> None:
+    sentence = "There is a small brown dog."
+    imported = Candidate(draft("dog", "beach", "What?", sentence, num_images=0), Keyword(name=""))
+    silent = Candidate(draft("dog", "beach", "What?", " ", num_images=0), Keyword(name=""))
+    check = ImageTextScore(TableScorer({(b"p", sentence): 26.0}), threshold=30.0)
+
+    judged = check.judge_all([silent, imported], [(b"p",), (b"p",)])
+
+    assert [(verdict.kept, verdict.score) for verdict in judged] == [(True, None), (False, 26.0)]
+    assert judged[0].detail.startswith("unscored")
+
+
 class NamedFeatures:
     """Features in which a thing and a place each have a direction, with noise."""
 

@@ -65,8 +65,8 @@ class ImageTextScorer:
 
     def score(self, images: Sequence[bytes], texts: Sequence[Sequence[str]]) -> list[list[float]]:
         """Return for each picture one score per text of its own, in their order."""
-        if not images:
-            return []
+        if not any(texts):
+            return [[] for _ in images]
         parts = [[list(self._split(text)) for text in of_image] for of_image in texts]
         flat = list(dict.fromkeys(part for of_image in parts for text in of_image for part in text))
         place = {part: index for index, part in enumerate(flat)}
