@@ -150,9 +150,12 @@ class Repainting:
         )  # fmt: skip
 
     def _paint_from_draft(self, original: Original) -> tuple[bytes, dict[str, Any]]:
-        job, painter = original.job, self._painter
+        job = original.job
         if job is None:
-            raise RecordError(f"{original.path} holds no stamp and belongs to no run that was named")
+            raise RecordError(
+                f"{original.path} holds no stamp, and no run that was named says what it was painted from"
+            )
+        painter = self._painter
         (result,) = painter.paint([job])
         if isinstance(result, PaintRefusal):
             raise BackendFailed(
@@ -185,8 +188,12 @@ class Repainting:
 
 
 def _original_of(sample: Sample, index: int, data_dir: Path) -> Original:
-    painting, prompt = sample.paintings[index], sample.draft.prompts[index]
+    painting, prompts = sample.paintings[index], sample.draft.prompts
     path = image_path(data_dir, painting.sha256)
+    name = f"{sample.sample_id}/{index}"
+    if not prompts:  # imported with its picture
+        return Original(name, path, path.read_bytes())
+    prompt = prompts[index]
     job = PaintJob(
         painting_id=painting.painting_id,
         text=prompt.text,
@@ -196,7 +203,7 @@ def _original_of(sample: Sample, index: int, data_dir: Path) -> Original:
         width_px=painting.width_px,
         height_px=painting.height_px,
     )
-    return Original(f"{sample.sample_id}/{index}", path, path.read_bytes(), job)
+    return Original(name, path, path.read_bytes(), job)
 
 
 def _settings_of(stamp: PictureStamp) -> dict[str, Any]:

@@ -167,6 +167,20 @@ def test_a_sample_of_a_run_is_painted_again_by_the_runs_own_painter(drawn: Path)
     assert "no sample 'zz'" in missing.stderr
 
 
+def test_pictures_that_were_imported_without_prompts_cannot_be_painted_again(tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 80).save(tmp_path / "cat.png")
+    turns = [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "A cat."}]
+    rows = tmp_path / "animal.json"
+    rows.write_text(json.dumps([{"id": "a", "image": "cat.png", "conversations": turns}]), encoding="utf-8")
+    folder = tmp_path / "run"
+    imported = run("import", rows, "--run", folder, "synthesis.painter=null", "synthesis.num_workers=1")
+    assert imported.exit_code == 0, imported.stderr
+    [sample] = json.loads(run("inspect", "samples", "--run", folder, "--json").stdout)["samples"]
+    result = run("repaint", "--run", folder, "--sample", sample["sample_id"])
+    assert result.exit_code == 2
+    assert "holds no stamp" in result.stderr
+
+
 def test_a_runs_settings_say_where_the_model_lies(model: Path, tmp_path: Path) -> None:
     painter = f"synthesis.painter={{backend: diffusers, options: {{model: {model}, steps: 2, batch_size: 2}}}}"
     small = ("synthesis.capabilities=animal", "synthesis.samples_per_capability=3", "synthesis.size_px=32")
