@@ -1,3 +1,6 @@
+import re
+from typing import Any
+
 import pytest
 
 from stablellava.core.capability import Keyword
@@ -83,6 +86,19 @@ def test_terms_can_be_added_and_allowed() -> None:
     check = SafePrompt(extra_terms=("casino",), allowed_terms=("corpse",))
     assert check.judge(candidate("A dog.", "corpse flower, garden")).kept
     assert not check.judge(candidate("A dog.", "casinos at night")).kept
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"extra_terms": "gun"}, "extra_terms='gun': give a list, as [gun]"),
+        ({"allowed_terms": "corpse"}, "allowed_terms='corpse': give a list, as [corpse]"),
+        ({"allowed_terms": ("corpses",)}, "no term 'corpses' to allow. Did you mean 'corpse'?"),
+    ],
+)
+def test_terms_that_would_change_nothing_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        SafePrompt(**options)
 
 
 @pytest.mark.parametrize(
