@@ -2,8 +2,10 @@
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -44,6 +46,8 @@ def report_failures(verb: Callable[..., None]) -> Callable[..., None]:
             _end("interrupted. What is done is kept; the same command goes on from there.",
                  "Interrupted", _EXIT_INTERRUPTED, options)  # fmt: skip
         except OSError as exc:
+            if (taken := _find_taken(exc)) is not None:
+                _end(f"{taken}; name another path.", "PathTaken", UserError.exit_code, options)
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             where = f" while writing {exc.filename}" if exc.filename else ""
@@ -51,6 +55,17 @@ def report_failures(verb: Callable[..., None]) -> Callable[..., None]:
                  "DiskFull", UserError.exit_code, options)  # fmt: skip
 
     return wrapped
+
+
+def _find_taken(exc: OSError) -> str | None:
+    """Return what stands where something else was to be made: a file instead of a folder, or the reverse."""
+    path = Path(os.fsdecode(exc.filename2 or exc.filename or ""))
+    if exc.errno == errno.EISDIR and path.is_dir():
+        return f"{str(path)!r} is a folder, and a file is needed"
+    if exc.errno not in (errno.ENOTDIR, errno.EEXIST):
+        return None
+    file = next((one for one in (path, *path.parents) if one.is_file()), None)
+    return f"{str(file)!r} is a file, and a folder is needed" if file else None
 
 
 def refuse_bad_rows(messages: Sequence[str]) -> None:

@@ -1,12 +1,16 @@
 import errno
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import Result
 
 from stablellava.cli.failing import report_failures
 from stablellava.core.errors import BackendMissing, ConfigError
+
+Invoke = Callable[..., Result]
 
 
 def raising(error: BaseException) -> Callable[..., None]:
@@ -42,6 +46,33 @@ def test_a_failure_is_one_line_and_an_exit_code(
     assert said in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("synthesize", "--preset", "quick", "--run", "taken"), "'taken' is a file, and a folder is needed"),
+        (("train", "configs", "--out", "taken/below"), "'taken' is a file, and a folder is needed"),
+    ],
+)
+def test_a_path_that_is_taken_by_something_else_is_one_line(
+    arguments: tuple[str, ...], said: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").touch()
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.exception
+    assert result.stderr.splitlines()[-1] == f"stablellava: {said}; name another path."
+
+
+def test_a_folder_where_a_file_is_to_be_put_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, folder = tmp_path / ".tmp-page.html", tmp_path / "pages"
+    page.touch()
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        page.replace(folder)
+
+    assert exit_code_of(raising(caught.value)) == 2
+    assert f"'{folder}' is a folder, and a file is needed" in capsys.readouterr().err
 
 
 def test_a_full_disk_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
