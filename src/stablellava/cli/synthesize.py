@@ -8,6 +8,7 @@ from stablellava.cli.options import ConfigOption, JsonOption, OpenOption, Overri
 
 if TYPE_CHECKING:
     from stablellava.config.tree import RunConfig
+    from stablellava.synthesis.reporting import SynthesisReport
 
 _COLLECT_AFTER = (20_000, 20, 50)
 
@@ -18,10 +19,15 @@ def synthesize(
     preset: PresetOption = None,
     run: RunOption = None,
     max_calls: Annotated[
-        int | None, typer.Option("--max-calls", min=0, help="Stop before a chat model is called more often.")
+        int | None,
+        typer.Option(
+            "--max-calls",
+            min=0,
+            help="Stop before the chat model that writes is called more often; no judge is counted.",
+        ),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option("--max-cost", min=0, help="Stop before calls cost more; needs prices.")
+        float | None, typer.Option("--max-cost", min=0, help="Stop before its calls cost more; needs prices.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,7 +44,7 @@ def synthesize(
     # Arrow asks for the pool by this name alone, once, when it is loaded.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
-    from stablellava.cli.output import note, print_result
+    from stablellava.cli.output import print_result
     from stablellava.cli.progress import show_progress
     from stablellava.cli.runs import open_run, save_config
     from stablellava.cli.tables import spending_table, synthesis_table
@@ -49,6 +55,8 @@ def synthesize(
     limited = [f"synthesis.spending.{name}={value}" for name, value in limits if value is not None]
     settings, layout = open_run(config, preset, run, [*(overrides or ()), *limited])
     check_names(settings)
+    if limited:
+        _refuse_idle_limits(settings)
     save_config(settings, layout)
     # What a draft leaves behind is free without the collector, which by default takes a tenth of the time.
     gc.freeze()
@@ -57,6 +65,25 @@ def synthesize(
         report = run_synthesis(settings, layout, bar.show_synthesis)
     tables = [synthesis_table(report), *([spending_table(report)] if report.spending is not None else [])]
     print_result(report.model_dump(mode="json"), as_json, *tables)
+    _note_what_is_missing(report)
+
+
+def _refuse_idle_limits(settings: "RunConfig") -> None:
+    """Raise ConfigError for limits on calls that nobody makes."""
+    from stablellava.core.errors import ConfigError
+    from stablellava.synthesis.chat_drafting.room import is_chat
+
+    writer = settings.synthesis.writer
+    if not is_chat(writer):
+        raise ConfigError(
+            f"--max-calls and --max-cost are about a chat model that writes, and writer {writer.backend!r} is none; "
+            "leave them out"
+        )
+
+
+def _note_what_is_missing(report: "SynthesisReport") -> None:
+    from stablellava.cli.output import note
+
     for line in report.notes:
         note(line)
     for capability, why in report.unfilled.items():

@@ -53,7 +53,7 @@ def synthesis_table(report: "SynthesisReport") -> RenderableType:
 
 
 def spending_table(report: "SynthesisReport") -> RenderableType:
-    """Return what a chat model was asked and what that cost, per capability, over all starts of the run."""
+    """Return what the chat model that writes was asked and what it cost, per capability, over all starts of the run."""
     entries = [*report.spending_by_capability.items()]
     if report.total_spending is not None:
         entries.append(("all", report.total_spending))
@@ -72,4 +72,4 @@ def spending_table(report: "SynthesisReport") -> RenderableType:
             )
         )
     headers = ("capability", "calls", "from cache", "tokens in", "tokens out", "cost", "per sample")
-    return text_table(headers, rows, "asked of the chat model")
+    return text_table(headers, rows, "asked of the chat model that writes")

@@ -35,10 +35,13 @@ class DraftingSettings(Settings):
 
 
 class SpendingSettings(Settings):
-    """What calls to a chat model cost, and where one start of the command stops. Never changes the data."""
+    """What calls to the chat model that writes cost, and where one start of the command stops. Never changes the data.
+
+    Calls of a judge among the checks are not counted: each worker process makes its own.
+    """
 
     max_calls: int | None = Field(default=None, ge=0)
-    """Calls sent to a chat model; answers from the cache are free."""
+    """Calls sent; answers from the cache are free."""
     max_cost: float | None = Field(default=None, ge=0)
     """In the currency of the prices, which it needs."""
     prices: str = ""

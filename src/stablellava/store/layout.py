@@ -16,7 +16,7 @@
   training/<stage>/log.jsonl        one row per step
   evaluation/<suite>.<stage>.json   evaluation logs
   ratings/<study>.*                 pages to rate pairs on, their keys, and what people said (never part of the data)
-  spending.json                     calls, tokens and cost of chat models (never part of the data)
+  spending.json                     calls, tokens and cost of the writer (never part of the data)
   timing.json                       seconds per phase (never part of the data)
   report.html
 """

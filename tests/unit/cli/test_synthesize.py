@@ -35,6 +35,14 @@ def test_other_settings_for_the_same_run_are_refused_and_named(invoke: Invoke) -
     assert invoke("synthesize", "--run", "run", "--json").exit_code == 0  # the run still has its own settings
 
 
+def test_a_limit_on_calls_that_nobody_makes_is_refused(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("synthesize", "--run", "run", "--max-calls", 5, *SETTINGS, *TWO)
+
+    assert result.exit_code == 2
+    assert "writer 'grammar' is none; leave them out" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_samples_rejects_and_coverage_can_be_looked_at(invoke: Invoke) -> None:
     invoke("synthesize", "--run", "run", *SETTINGS, *TWO)
 
