@@ -211,3 +211,21 @@ def test_a_closed_form_align_needs_no_step_and_instruct_goes_on_from_it(language
     report = train_stage(config, layout, "align")
     assert (report.num_steps, report.explained is not None) == (0, True)
     assert train_stage(config, layout, "instruct").num_steps == 5
+
+
+def test_a_closed_form_counts_a_picture_as_often_as_it_is_drawn(language_model: Path, tmp_path: Path) -> None:
+    weights = []
+    for number, epochs in enumerate((1, 4, 4)):
+        layout = new_run(tmp_path / str(number))
+        config = tiny_vlm.training_config(
+            language_model,
+            "training.align.method=closed_form",
+            "training.align.closed_form.pseudo_photos_per_class=1",
+            "training.align.num_samples=null",
+            f"training.align.num_epochs={epochs}",
+        )
+        train_stage(config, layout, "align")
+        projector = load_vlm(layout.model_dir("align")).model.model.multi_modal_projector
+        weights.append(projector.linear_1.weight)
+    assert torch.equal(weights[1], weights[2])
+    assert (weights[0] - weights[1]).norm() > 0.01 * weights[0].norm()

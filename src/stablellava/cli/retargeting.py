@@ -8,11 +8,8 @@ import typer
 from stablellava.cli.options import JsonOption, Overrides, RunOption
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from stablellava.config.tree import RunConfig
     from stablellava.store.layout import RunLayout
-    from stablellava.studies.retargeting import Shortfall
 
 
 def retarget(
@@ -39,25 +36,34 @@ def retarget(
     """Go back to make what is missing: write the settings of a next run from what a model got wrong.
 
     The next run makes samples of the capabilities whose whole interval lies below the target, more of the keywords
-    that were answered wrongly, and trains the measured model on them, mixed half and half with the run's own.
+    that were answered wrongly, and trains the measured model on them beside what it was trained on.
 
     Example: stablellava retarget --run runs/demo --target 60 --most 4
     """
     from stablellava.cli.output import print_result
     from stablellava.cli.runs import existing_run
     from stablellava.cli.tables import result_table
+    from stablellava.config.loading import dump_config
     from stablellava.evaluation.capability_benchmark import read_log
+    from stablellava.store.files import write_atomic
+    from stablellava.studies.planning import make_plan
     from stablellava.studies.retargeting import find_shortfalls, shortfall_table
+    from stablellava.studies.retargeting import retarget as plan_next
 
     settings, layout = existing_run(run, overrides)
     log_path = _find_log(log, layout)
-    shortfalls = find_shortfalls(read_log(log_path), target / 100, most)
+    measured = read_log(log_path)
+    shortfalls = find_shortfalls(measured, target / 100, most)
     result: dict[str, Any] = {"shortfalls": [short.model_dump(mode="json") for short in shortfalls]}
     if not shortfalls:
         print_result({**result, "settings": None}, as_json, "Nothing falls short of the target for certain.")
         return
     path = out or layout.root / "next.yaml"
-    commands = _write_next(settings, layout, log_path, shortfalls, samples, path)
+    following = plan_next(settings, layout, "instruct", shortfalls, samples)
+    make_plan(following)  # what cannot be met is told now
+    write_atomic(path, dump_config(following).encode())
+    suite_dir = measured.suite_dir or layout.suite_dir("generated")
+    commands = _commands(settings, layout.root, path, suite_dir, log_path)
     table = result_table(shortfall_table(shortfalls, target / 100, samples))
     result |= {"settings": str(path), "commands": commands}
     print_result(result, as_json, table, f"Settings in {path}. Next:", *commands)
@@ -74,22 +80,16 @@ def _find_log(log: Path | None, layout: "RunLayout") -> Path:
     raise RecordError(f"no evaluation log in {str(path)!r}. Evaluate first: {how}")
 
 
-def _write_next(
-    settings: "RunConfig", layout: "RunLayout", log_path: Path, shortfalls: "Sequence[Shortfall]", num: int, path: Path
+def _commands(
+    settings: "RunConfig", root: Path, next_settings: Path, suite_dir: str | Path, log_path: Path
 ) -> tuple[str, ...]:
-    """Write the settings of the next run and return the commands that carry it out."""
-    from stablellava.config.loading import dump_config
-    from stablellava.store.files import write_atomic
-    from stablellava.studies.planning import make_plan
-    from stablellava.studies.retargeting import retarget as plan_next
+    """Return the commands that carry the next run out."""
+    from stablellava.studies.retargeting import stages_again
 
-    following = plan_next(settings, layout, "instruct", shortfalls, num)
-    make_plan(following)  # what cannot be met is told now
-    write_atomic(path, dump_config(following).encode())
-    next_run = layout.root.with_name(f"{layout.root.name}-next")
+    next_run = root.with_name(f"{root.name}-next")
     return (
-        f"stablellava synthesize --config {path} --run {next_run}",
-        f"stablellava train --stage instruct --run {next_run}",
-        f"stablellava evaluate --model {next_run}/model/instruct --data {layout.suite_dir('generated')}",
+        f"stablellava synthesize --config {next_settings} --run {next_run}",
+        *(f"stablellava train --stage {stage} --run {next_run}" for stage in stages_again(settings)),
+        f"stablellava evaluate --model {next_run}/model/instruct --data {suite_dir}",
         f"stablellava compare {log_path} {next_run}/evaluation/generated.instruct.json",
     )

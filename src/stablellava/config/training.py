@@ -11,7 +11,10 @@ StageName = Literal["align", "instruct"]
 
 
 class ClosedFormSettings(Settings):
-    """How a projector is solved for: ridge regression from patches to the words for what they show."""
+    """How a projector is solved for: ridge regression from patches to the words for what they show.
+
+    A picture counts as often as the stage draws it (num_epochs, sources), a pseudo-photo once.
+    """
 
     ridge: float = Field(default=1e-3, gt=0)
     """Added to the patches' covariance, as a share of their mean variance."""

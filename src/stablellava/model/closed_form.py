@@ -38,6 +38,16 @@ _SHARED_NOISE = 0.5
 
 
 @dataclass(frozen=True)
+class ShownPicture:
+    """A picture and the words for what it shows."""
+
+    image: ImageRef
+    phrase: str
+    times: int = 1
+    """How often it counts."""
+
+
+@dataclass(frozen=True)
 class ClosedFormResult:
     """What the projector was solved from; ``explained`` is the share of the words' variance it explains."""
 
@@ -47,27 +57,28 @@ class ClosedFormResult:
 
 
 def solve_projector(
-    vlm: Vlm, cache: FeatureCache, pictures: Sequence[tuple[ImageRef, str]], settings: ClosedFormSettings, seed: int
+    vlm: Vlm, cache: FeatureCache, pictures: Sequence[ShownPicture], settings: ClosedFormSettings, seed: int
 ) -> ClosedFormResult:
-    """Set the model's projector from pictures (computed in the cache) with the phrase each one shows.
+    """Set the model's projector from pictures, all of them computed in the cache.
 
     Raises: ConfigError if the projector is not linear, or there is nothing to solve it from.
     """
-    told = [(path, phrase) for path, phrase in pictures if phrase] if settings.own_pictures else []
+    told = [picture for picture in pictures if picture.phrase] if settings.own_pictures else []
     _check(vlm, settings, bool(told))
     words = Words(vlm)
     regression = _Regression(vlm, words)
     for start in range(0, len(told), CHUNK):
         chunk = told[start : start + CHUNK]
-        tokens_NPD = cache.gather([path for path, _ in chunk])
-        regression.add(tokens_NPD, torch.stack([words.embed(phrase) for _, phrase in chunk]))
+        words_NE = torch.stack([words.embed(picture.phrase) for picture in chunk])
+        times_N = torch.tensor([picture.times for picture in chunk])
+        regression.add(cache.gather([picture.image for picture in chunk]), words_NE, times_N)
     num_pseudo = settings.pseudo_photos_per_class * NUM_CLASSES
     tower = vlm.model.model.vision_tower
     if isinstance(tower, EfficientNetLiteTower) and num_pseudo:
         source = PseudoPhotos(tower, settings, seed)
         for start in range(0, num_pseudo, CHUNK):
             classes_N = torch.arange(start, min(start + CHUNK, num_pseudo)) % NUM_CLASSES
-            regression.add(source.draw(classes_N), regression.names_KE[classes_N])
+            regression.add(source.draw(classes_N), regression.names_KE[classes_N], torch.ones_like(classes_N))
     return ClosedFormResult(len(told), num_pseudo, regression.write(settings.ridge))
 
 
@@ -97,14 +108,15 @@ class _Regression:
         num_features = NUM_FEATURES if self.has_posterior else int(config.hidden_size)
         self.ridge = CentredRidge(num_features, self.names_KE.shape[1])
 
-    def add(self, tokens_NPD: torch.Tensor, words_NE: torch.Tensor) -> None:
+    def add(self, tokens_NPD: torch.Tensor, words_NE: torch.Tensor, times_N: torch.Tensor) -> None:
         targets_NPE = words_NE[:, None].expand(-1, tokens_NPD.shape[1], -1)
         if self.has_posterior:
             # Only the token for the whole picture surely shows what the words name; most patches are background.
             tokens_NPD, targets_NPE = tokens_NPD[:, :1], targets_NPE[:, :1]
             targets_NPE = targets_NPE - tokens_NPD[..., NUM_FEATURES:] @ self.names_KE
             tokens_NPD = tokens_NPD[..., :NUM_FEATURES]
-        self.ridge.add(tokens_NPD.flatten(0, 1), targets_NPE.flatten(0, 1))
+        times_R = times_N.repeat_interleave(tokens_NPD.shape[1])
+        self.ridge.add(tokens_NPD.flatten(0, 1), targets_NPE.flatten(0, 1), times_R)
 
     def write(self, ridge: float) -> float:
         """Solve, set the projector's first layer and return the explained share of the variance."""
@@ -172,14 +184,15 @@ class CentredRidge:
         self.sum_xy = torch.zeros(num_inputs, num_outputs, dtype=torch.float64)
         self.sum_yy = 0.0
 
-    def add(self, x_RF: torch.Tensor, y_RE: torch.Tensor) -> None:
-        """Take in rows; products in float32, their sums in float64."""
-        self.num_rows += len(x_RF)
-        self.sum_x += x_RF.sum(dim=0)
-        self.sum_y += y_RE.sum(dim=0)
-        self.sum_xx += x_RF.T @ x_RF
-        self.sum_xy += x_RF.T @ y_RE
-        self.sum_yy += float(y_RE.square().sum())
+    def add(self, x_RF: torch.Tensor, y_RE: torch.Tensor, times_R: torch.Tensor) -> None:
+        """Take in rows, each as often as it counts; products in float32, their sums in float64."""
+        weighted_RF, weighted_RE = x_RF * times_R[:, None], y_RE * times_R[:, None]
+        self.num_rows += int(times_R.sum())
+        self.sum_x += weighted_RF.sum(dim=0)
+        self.sum_y += weighted_RE.sum(dim=0)
+        self.sum_xx += weighted_RF.T @ x_RF
+        self.sum_xy += weighted_RF.T @ y_RE
+        self.sum_yy += float((weighted_RE * y_RE).sum())
 
     def solve(self, ridge: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Return weight [E, F] and bias [E]; ``ridge`` is a share of the inputs' mean variance."""

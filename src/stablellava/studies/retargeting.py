@@ -4,13 +4,14 @@ Paper: 2308.10253v1 stops at its result figure; going back to make what is missi
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stablellava.capabilities import load_capability
 from stablellava.config.synthesis import CoverageSettings, TargetSettings
-from stablellava.config.training import SourceSettings
+from stablellava.config.training import SourceSettings, StageConfig, StageName
 from stablellava.config.tree import RunConfig
-from stablellava.core.errors import ConfigError
+from stablellava.core.capability import Capability
 from stablellava.core.record import Record
 from stablellava.core.score import EvalLog, EvalLogEntry
 from stablellava.evaluation.reporting import capability_reports, group_entries
@@ -19,6 +20,10 @@ from stablellava.store.layout import RunLayout
 
 MISSED_WEIGHT = 2
 """A keyword that was answered wrongly gets so many times the samples of one that was not."""
+NEW_SHARE = 0.25
+"""Of a fixed number of draws, the part that is new samples."""
+OLD_TIMES = 4
+"""How often an old picture counts beside a new one where the projector is solved for."""
 _NUM_KEYWORDS_NAMED = 4
 
 
@@ -63,19 +68,17 @@ def find_shortfalls(log: EvalLog, target: float, most: int) -> tuple[Shortfall, 
 def retarget(
     config: RunConfig, layout: RunLayout, stage: str, shortfalls: Sequence[Shortfall], samples_per_capability: int
 ) -> RunConfig:
-    """Return settings of a run that makes what is missing and trains on it beside the run's own samples.
+    """Return settings of a run that makes what is missing and trains on it beside what the run was trained on.
 
-    The seed moves on, so that drafts differ; held-out combinations are decided by hash and stay held out. Instruct
-    goes on from the measured model, half of what it draws new and half old, lest it forget the rest.
+    The seed moves on, so that drafts differ; held-out combinations are decided by hash and stay held out. Training
+    goes on from the measured model.
 
-    Raises: ConfigError if a capability that falls short is none of the run's.
+    Raises: ConfigError for a capability that is neither one of the run's nor built in.
     """
-    names = tuple(short.capability for short in shortfalls)
-    unknown = [name for name in names if name not in config.synthesis.capabilities]
-    if unknown:
-        known = ", ".join(config.synthesis.capabilities)
-        raise ConfigError(f"{str(layout.root)!r} makes no samples of {unknown[0]!r}, only of {known}")
-    targets = tuple(target for short in shortfalls if (target := _keyword_target(short)) is not None)
+    entries = {load_capability(entry).name: entry for entry in config.synthesis.capabilities}
+    names = tuple(entries.get(short.capability, short.capability) for short in shortfalls)
+    wanted = [_keyword_target(short, load_capability(name)) for short, name in zip(shortfalls, names, strict=True)]
+    targets = tuple(target for target in wanted if target is not None)
     synthesis = config.synthesis.model_copy(
         update={
             "capabilities": names,
@@ -83,15 +86,25 @@ def retarget(
             "coverage": CoverageSettings(targets=targets) if targets else None,
         }
     )
-    sources = (SourceSettings(share=1.0), SourceSettings(path=str(layout.root), share=1.0))
-    training = config.training.model_copy(
+    changes: dict[str, Any] = {
+        "model": config.training.model.model_copy(update={"start": str(layout.model_dir(stage))})
+    }
+    for name in stages_again(config):
+        settings: StageConfig = getattr(config.training, name)
+        changes[name] = settings.model_copy(update={"sources": _add_new_samples(settings, layout)})
+    return config.model_copy(
         update={
-            "model": config.training.model.model_copy(update={"start": str(layout.model_dir(stage))}),
-            "instruct": config.training.instruct.model_copy(update={"sources": sources}),
+            "name": f"{config.name}-next",
+            "seed": config.seed + 1,
+            "synthesis": synthesis,
+            "training": config.training.model_copy(update=changes),
         }
     )
-    changes = {"name": f"{config.name}-next", "seed": config.seed + 1, "synthesis": synthesis, "training": training}
-    return config.model_copy(update=changes)
+
+
+def stages_again(config: RunConfig) -> tuple[StageName, ...]:
+    """Return the stages of the next run, align among them where the projector is solved for, which takes seconds."""
+    return ("align", "instruct") if config.training.align.method == "closed_form" else ("instruct",)
 
 
 def shortfall_table(shortfalls: Sequence[Shortfall], target: float, samples_per_capability: int) -> Table:
@@ -120,9 +133,28 @@ def _missed_keywords(entries: Sequence[EvalLogEntry]) -> dict[str, int]:
     return dict(sorted(wrong.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def _keyword_target(short: Shortfall) -> TargetSettings | None:
+def _add_new_samples(stage: StageConfig, layout: RunLayout) -> tuple[SourceSettings, ...]:
+    """Return the new samples and what the stage drew from, the run's own samples by their path.
+
+    What is old keeps most of the weight, lest the model forget the rest: few capabilities are new.
+    """
+    if stage.num_samples is not None:
+        amount = {"share": 1.0}
+    else:
+        amount = {"epochs": OLD_TIMES * stage.num_epochs} if stage.method == "closed_form" else {}
+    old = tuple(_keep(source, str(layout.root), amount) for source in stage.sources or (SourceSettings(),))
+    old_share = sum(source.share or 0.0 for source in old)
+    return (SourceSettings(share=old_share * NEW_SHARE / (1 - NEW_SHARE) or None), *old)
+
+
+def _keep(source: SourceSettings, root: str, amount: Mapping[str, float]) -> SourceSettings:
+    is_given = any(given is not None for given in (source.share, source.epochs, source.samples))
+    return source.model_copy(update={"path": source.path or root, **({} if is_given else amount)})
+
+
+def _keyword_target(short: Shortfall, capability: Capability) -> TargetSettings | None:
     """Return what the missed keywords are to have; None where that would single out none, or all."""
-    known = {keyword.name for keyword in load_capability(short.capability).keywords}
+    known = {keyword.name for keyword in capability.keywords}
     missed = [name for name in short.missed if name in known]
     if not missed or len(missed) == len(known):
         return None

@@ -15,6 +15,7 @@ Paper: 2308.10253v1, section 4.2 (align the projector, then tune projector and l
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from stablellava.config.tree import RunConfig
 from stablellava.core.errors import ConfigError
 from stablellava.core.ids import seed_from
 from stablellava.model.assembling import Vlm
-from stablellava.model.closed_form import solve_projector
+from stablellava.model.closed_form import ShownPicture, solve_projector
 from stablellava.model.vlm import AnswerLoss
 from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write_atomic
 from stablellava.store.layout import RunLayout
@@ -35,7 +36,7 @@ from stablellava.training.data import TrainingExample
 from stablellava.training.kernels import apply_kernels, check_kernels, choose_attention, use_attention, use_kernels
 from stablellava.training.loggers import check_loggers
 from stablellava.training.modules import describe_modules
-from stablellava.training.preparing import Prepared, build_collator, images_of, prepare_stage, starting_model
+from stablellava.training.preparing import Prepared, build_collator, prepare_stage, starting_model
 from stablellava.training.processes import join_processes
 from stablellava.training.reporting import Progress, note_of_step, tell_nobody
 from stablellava.training.stage_data import load_stage_data
@@ -142,9 +143,9 @@ def _measure_undisturbed(vlm: Vlm, attention: str, measure: MeasureVlm) -> Mappi
 
 
 def _solve(ready: Prepared, seed: int, tell: Progress) -> float:
-    drawn = set(images_of(ready.encoded, ready.plan.drawn()))
+    times = Counter(image for index in ready.plan.drawn() for image in ready.encoded[index].images)
     shown = dict(pair for example in ready.examples for pair in zip(example.images, example.phrases, strict=False))
-    pictures = [(path, phrase) for path, phrase in shown.items() if path in drawn]
+    pictures = [ShownPicture(image, phrase, times[image]) for image, phrase in shown.items() if times[image]]
     tell("solving", 0, 1, f"{len(pictures)} pictures")
     result = solve_projector(ready.vlm, ready.cache, pictures, ready.settings.closed_form, seed)
     note = f"{result.num_pictures} pictures, {result.num_pseudo_photos} pseudo-photos"

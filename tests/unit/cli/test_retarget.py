@@ -66,11 +66,57 @@ def test_the_next_run_makes_what_is_missing_and_more_of_what_was_wrong(invoke: I
     assert all(num_each[name] >= 2 * max(1, num_each["owl"]) for name in ANIMALS), num_each
 
 
-def test_the_next_training_goes_on_from_the_measured_model_half_old_half_new(invoke: Invoke, layout: RunLayout) -> None:
-    config = load_config(Path(result_of(invoke, "--run", layout.root)["settings"]))
+def test_the_next_training_goes_on_from_the_measured_model_beside_the_old_samples(
+    invoke: Invoke, layout: RunLayout
+) -> None:
+    recipe = ("training.align.method=gradient", "training.instruct.num_samples=null")
+    result = result_of(invoke, "--run", layout.root, *recipe)
+    config = load_config(Path(result["settings"]))
     assert config.seed == 1
     assert config.training.model.start == "mine/model/instruct"
-    assert [(source.path, source.share) for source in config.training.instruct.sources] == [("", 1.0), ("mine", 1.0)]
+    assert [(source.path, source.share) for source in config.training.instruct.sources] == [("", None), ("mine", None)]
+    assert config.training.align.sources == ()
+    assert [command for command in result["commands"] if " train " in command] == [
+        "stablellava train --stage instruct --run mine-next"
+    ]
+
+
+def test_a_projector_that_is_solved_for_is_solved_again_from_old_and_new_pictures(
+    invoke: Invoke, layout: RunLayout
+) -> None:
+    result = result_of(invoke, "--run", layout.root, "training.align.method=closed_form")
+    config = load_config(Path(result["settings"]))
+    assert [(source.path, source.epochs) for source in config.training.align.sources] == [("", None), ("mine", 4.0)]
+    assert [command.split()[3] for command in result["commands"] if " train " in command] == ["align", "instruct"]
+
+
+def test_a_fixed_number_of_draws_stays_mostly_with_what_was_drawn_before(invoke: Invoke, layout: RunLayout) -> None:
+    others = "training.instruct.sources=[{path: '', share: 0.4}, {path: others.json, share: 0.6}]"
+    result = result_of(invoke, "--run", layout.root, "training.instruct.num_samples=100", others)
+    sources = load_config(Path(result["settings"])).training.instruct.sources
+    assert [source.path for source in sources] == ["", "mine", "others.json"]
+    assert [source.share for source in sources] == pytest.approx([1 / 3, 0.4, 0.6])
+
+
+def test_a_next_run_can_be_followed_by_another(invoke: Invoke, layout: RunLayout) -> None:
+    """It makes animals alone, and is asked about colors, too, from the first run's suite."""
+    first = result_of(invoke, "--run", layout.root)
+    done = invoke("synthesize", "--config", first["settings"], "--run", "mine-next", "synthesis.painter=null")
+    assert done.exit_code == 0, done.output
+    entries = [entry("color", "red", number, float(number > 30)) for number in range(50)]
+    log = EvalLog(
+        suite="generated", suite_dir="mine/suites/generated", model="m", model_fingerprint="", data_fingerprint="",
+        created="", package_version="", reports=build_reports(entries), entries=tuple(entries),
+    )  # fmt: skip
+    write_log(log, RunLayout(Path("mine-next")).eval_log_path("generated", "instruct"))
+    second = result_of(invoke, "--run", "mine-next")
+    config = load_config(Path(second["settings"]))
+    assert config.synthesis.capabilities == ("color",)
+    assert [source.path for source in config.training.instruct.sources] == ["", "mine-next", "mine"]
+    assert [source.epochs for source in config.training.align.sources] == [None, 4.0, 4.0]
+    assert (
+        "stablellava evaluate --model mine-next-next/model/instruct --data mine/suites/generated" in second["commands"]
+    )
 
 
 def test_an_interval_that_reaches_the_target_does_not_show_a_shortfall(invoke: Invoke, layout: RunLayout) -> None:

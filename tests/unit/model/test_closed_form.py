@@ -7,7 +7,14 @@ import tiny_vlm
 from stablellava.config.training import ClosedFormSettings
 from stablellava.core.errors import ConfigError
 from stablellava.model.assembling import Vlm, assemble
-from stablellava.model.closed_form import CentredRidge, PseudoPhotos, Words, read_class_names, solve_projector
+from stablellava.model.closed_form import (
+    CentredRidge,
+    PseudoPhotos,
+    ShownPicture,
+    Words,
+    read_class_names,
+    solve_projector,
+)
 from stablellava.model.feature_cache import FeatureCache
 
 PICTURES_ONLY = ClosedFormSettings(pseudo_photos_per_class=0)
@@ -36,7 +43,7 @@ def test_ridge_recovers_a_linear_map_with_its_intercept() -> None:
     x = torch.randn(200, 5, generator=generator) + 7.0
     ridge = CentredRidge(5, 3)
     for rows in x.split(64):
-        ridge.add(rows, rows @ weight.T + bias)
+        ridge.add(rows, rows @ weight.T + bias, torch.ones(len(rows)))
     found_weight, found_bias = ridge.solve(1e-9)
     assert torch.allclose(found_weight, weight, atol=1e-3)
     assert torch.allclose(found_bias, bias, atol=1e-2)
@@ -45,16 +52,28 @@ def test_ridge_recovers_a_linear_map_with_its_intercept() -> None:
 
 def test_a_strong_ridge_answers_with_the_mean() -> None:
     ridge = CentredRidge(1, 1)
-    ridge.add(torch.tensor([[1.0], [3.0]]), torch.tensor([[10.0], [30.0]]))
+    ridge.add(torch.tensor([[1.0], [3.0]]), torch.tensor([[10.0], [30.0]]), torch.ones(2))
     weight, bias = ridge.solve(1e9)
     assert (weight.item(), bias.item()) == pytest.approx((0.0, 20.0), abs=1e-3)
+
+
+def test_a_row_that_counts_three_times_is_as_good_as_three() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(9, 4, generator=generator), torch.randn(9, 2, generator=generator)
+    times = torch.tensor([1, 3, 2] * 3)
+    once, repeated = CentredRidge(4, 2), CentredRidge(4, 2)
+    once.add(x, y, times)
+    repeated.add(x.repeat_interleave(times, 0), y.repeat_interleave(times, 0), torch.ones(18))
+    for counted, spelt_out in zip(once.solve(0.1), repeated.solve(0.1), strict=True):
+        assert torch.allclose(counted, spelt_out, atol=1e-5)
+    assert once.num_rows == repeated.num_rows == 18
 
 
 def test_words_that_are_all_the_same_leave_nothing_to_explain() -> None:
     generator = torch.Generator().manual_seed(0)
     ridge = CentredRidge(4, 3)
     for _ in range(3):
-        ridge.add(torch.randn(7, 4, generator=generator), torch.tensor([0.3, -0.7, 1.1]).expand(7, 3))
+        ridge.add(torch.randn(7, 4, generator=generator), torch.tensor([0.3, -0.7, 1.1]).expand(7, 3), torch.ones(7))
     weight, _ = ridge.solve(1e-3)
     assert ridge.explained(weight) == 0.0
 
@@ -64,16 +83,19 @@ def test_pictures_not_solved_from_are_projected_nearest_to_their_own_words(
     language_model: Path, tmp_path: Path, posterior: bool
 ) -> None:
     vlm, cache = build(language_model, tmp_path, tower_posterior=posterior)
-    seen = [(tiny_vlm.write_square(tmp_path, name, seed), name) for seed in range(20) for name in tiny_vlm.COLORS]
-    unseen = [(tiny_vlm.write_square(tmp_path, name, seed), name) for seed in (90, 91) for name in tiny_vlm.COLORS]
-    cache.compute(path for path, _ in [*seen, *unseen])
+    seen, unseen = (
+        [ShownPicture(tiny_vlm.write_square(tmp_path, name, seed), name) for seed in seeds for name in tiny_vlm.COLORS]
+        for seeds in (range(20), (90, 91))
+    )
+    cache.compute(picture.image for picture in [*seen, *unseen])
     result = solve_projector(vlm, cache, seen, PICTURES_ONLY, seed=0)
     assert (result.num_pictures, result.num_pseudo_photos) == (60, 0)
     words, names = Words(vlm), list(tiny_vlm.COLORS)
     distance = torch.cdist(
-        project(vlm, cache.gather([path for path, _ in unseen])), torch.stack([words.embed(name) for name in names])
+        project(vlm, cache.gather([picture.image for picture in unseen])),
+        torch.stack([words.embed(name) for name in names]),
     )
-    assert [names[i] for i in distance.argmin(dim=1)] == [name for _, name in unseen]
+    assert [names[i] for i in distance.argmin(dim=1)] == [picture.phrase for picture in unseen]
 
 
 def test_pseudo_photos_show_their_class_to_the_towers_own_classifier(language_model: Path, tmp_path: Path) -> None:
@@ -126,4 +148,4 @@ def test_what_cannot_be_solved_is_refused(language_model: Path, tmp_path: Path) 
         solve_projector(two_layers, cache, [], PSEUDO_ONLY, seed=0)
     linear, cache = build(language_model, tmp_path)
     with pytest.raises(ConfigError, match="neither pictures"):
-        solve_projector(linear, cache, [(tmp_path / "a.png", "")], PICTURES_ONLY, seed=0)
+        solve_projector(linear, cache, [ShownPicture(tmp_path / "a.png", "")], PICTURES_ONLY, seed=0)
