@@ -45,7 +45,7 @@ class TalkingChat:
         if isinstance(answer, ChatFailure):
             return answer
         stamp = CallStamp(backend=self.name, model="talker", tokens_in=100, tokens_out=10)
-        return ChatReply(request_id=request.request_id, text=answer, stamp=stamp)
+        return ChatReply(request_id=request.request_id, text=answer, held_to_schema=self.holds_schema, stamp=stamp)
 
     async def close(self) -> None:
         self.asked.clear()

@@ -43,10 +43,6 @@ class BatchedChat:
     def revision(self) -> str:
         return self._chat.revision
 
-    @property
-    def holds_schema(self) -> bool:
-        return self._chat.holds_schema
-
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.
 

@@ -54,9 +54,11 @@ class BatchingModel(ChatModel, Protocol):
 
     @property
     def batches(self) -> BatchEndpoint: ...
+    @property
+    def holds_schema(self) -> bool: ...
     def body_of(self, request: ChatRequest) -> dict[str, Any]: ...
     def read_reply(
-        self, request: ChatRequest, payload: dict[str, Any], seconds: float | None
+        self, request: ChatRequest, payload: dict[str, Any], seconds: float | None, is_held: bool
     ) -> ChatReply | ChatFailure: ...
 
 
@@ -129,7 +131,8 @@ class _BatchRun:
             path = Path(folder) / "requests.jsonl"
             for part in _write_files(self._chat, self._requests, keys, path):
                 tag = uuid4().hex  # names a fact of this moment, nothing that is data
-                batch = OpenBatch(tag, self._owner, "", _pack({key: self._requests[key] for key in part}))
+                packed = _pack({key: self._requests[key] for key in part}, self._chat.holds_schema)
+                batch = OpenBatch(tag, self._owner, "", packed)
                 file_id = await self._chat.batches.upload(path)
                 self._cache.keep_batch(batch)
                 batch_id = await self._chat.batches.create(file_id, tag)
@@ -162,7 +165,8 @@ class _BatchRun:
             key = row.get("custom_id", "")
             if key not in known:
                 continue
-            outcome = self._read(self._requests.get(key, known[key]), row)
+            is_held = known[key].json_schema is not None
+            outcome = self._read(self._requests.get(key, known[key]), row, is_held)
             if isinstance(outcome, ChatReply):
                 answers.append(cached_reply(key, outcome))
             elif outcome is not None:
@@ -170,12 +174,12 @@ class _BatchRun:
         self._cache.store_now(answers)
         self._num_answered += sum(answer.key in self._requests for answer in answers)
 
-    def _read(self, request: ChatRequest, row: dict[str, Any]) -> ChatReply | ChatFailure | None:
+    def _read(self, request: ChatRequest, row: dict[str, Any], is_held: bool) -> ChatReply | ChatFailure | None:
         """Return the answer, why there can be none, or None where asking again may help."""
         response = row.get("response") or {}
         status = response.get("status_code", 0)
         if status == 200:
-            reply = self._chat.read_reply(request, response.get("body") or {}, None)
+            reply = self._chat.read_reply(request, response.get("body") or {}, None, is_held)
             return reply if isinstance(reply, ChatReply) else None
         if 400 <= status < 500 and status not in _PASSING_STATUSES:
             detail = orjson.dumps(response.get("body")).decode()[:200]
@@ -227,16 +231,28 @@ def _write_files(
         file.close()
 
 
-def _pack(requests: dict[str, ChatRequest]) -> bytes:
-    """Keep what a reply's stamp says of its request; messages are long, and not needed to read an answer."""
-    rows = [[key, r.seed, r.temperature, r.top_p, r.max_tokens] for key, r in requests.items()]
+def _pack(requests: dict[str, ChatRequest], holds_schema: bool) -> bytes:
+    """Keep what a reply says of its request, and whether that is sent with a schema.
+
+    Messages are long, and not needed to read an answer.
+    """
+    rows = [
+        [key, r.seed, r.temperature, r.top_p, r.max_tokens, holds_schema and r.json_schema is not None]
+        for key, r in requests.items()
+    ]
     return orjson.dumps(rows)
 
 
 def _unpack(packed: bytes) -> dict[str, ChatRequest]:
     return {
         key: ChatRequest(
-            request_id=key, messages=(), seed=seed, temperature=temperature, top_p=top_p, max_tokens=max_tokens
+            request_id=key,
+            messages=(),
+            json_schema={} if is_held else None,
+            seed=seed,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
         )
-        for key, seed, temperature, top_p, max_tokens in orjson.loads(packed)
+        for key, seed, temperature, top_p, max_tokens, is_held in orjson.loads(packed)
     }

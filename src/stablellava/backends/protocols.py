@@ -43,11 +43,6 @@ class ChatModel(Protocol):
     """How many calls a caller should keep open; the model itself decides how many of them are sent."""
 
     @property
-    def holds_schema(self) -> bool:
-        """Whether answers are held to a request's JSON schema: one that breaks it is a fault, no opinion."""
-        ...
-
-    @property
     def revision(self) -> str:
         """Changes whenever the same request could give another answer; part of a run's fingerprint."""
         ...

@@ -1,6 +1,7 @@
 """A chat model that never pays for the same answer twice."""
 
 import asyncio
+from typing import Any
 
 import orjson
 
@@ -33,10 +34,6 @@ class RememberingChat:
     @property
     def revision(self) -> str:
         return self._chat.revision
-
-    @property
-    def holds_schema(self) -> bool:
-        return self._chat.holds_schema
 
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.
@@ -81,7 +78,9 @@ def answer_key(chat: ChatModel, request: ChatRequest) -> str:
 
 def cached_reply(key: str, reply: ChatReply) -> CachedAnswer:
     """Return a reply as it is kept."""
-    kept = {"text": reply.text, "finish_reason": reply.finish_reason, "stamp": reply.stamp.__dict__}
+    kept: dict[str, Any] = {"text": reply.text, "finish_reason": reply.finish_reason, "stamp": reply.stamp.__dict__}
+    if reply.held_to_schema:
+        kept["held_to_schema"] = True
     body = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
     return CachedAnswer(key, reply.stamp.backend, reply.stamp.model, body)
 

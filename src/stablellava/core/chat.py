@@ -55,6 +55,8 @@ class ChatReply(Record):
     text: str
     finish_reason: str = "stop"
     """As the server says it: "stop", "length" (cut at max_tokens), "content_filter"."""
+    held_to_schema: bool = False
+    """Whether the server held it to the request's JSON schema: one that breaks it is a fault, no opinion."""
     stamp: CallStamp
 
 

@@ -43,7 +43,6 @@ class FakeChat:
     """
 
     name = "fake-chat"
-    holds_schema = True
 
     def __init__(
         self,
@@ -90,6 +89,7 @@ class FakeChat:
         return ChatReply(
             request_id=request.request_id,
             text=text,
+            held_to_schema=True,
             stamp=CallStamp(
                 backend=self.name,
                 model="fake",

@@ -39,8 +39,6 @@ class LlamaCppChat:
     """
 
     name = "llamacpp"
-    holds_schema = False
-    """By its grammar it is, but what is cut off at the last token would be cut off again."""
 
     def __init__(
         self, model: str, num_slots: int = 1, context_tokens: int = 4096, num_threads: int = 0, num_gpu_layers: int = 0
@@ -84,6 +82,7 @@ class LlamaCppChat:
             detail = str(answer["error"].get("message", answer["error"]))
             return ChatFailure(request_id=request.request_id, reason="refused_by_server", detail=detail)
         choice, usage = answer["choices"][0], answer["usage"]
+        # Held to its schema it is, by a grammar, but what is cut off at the last token would be cut off again.
         return ChatReply(
             request_id=request.request_id,
             text=choice["message"]["content"] or "",

@@ -84,7 +84,7 @@ class Asker:
                 return call.read(_parse(reply, request))
             except AnswerUnfit as exc:
                 unfit = _Unfit(reply.text, exc)
-                if not (exc.is_broken and self._chat.holds_schema):
+                if not (exc.is_broken and reply.held_to_schema):
                     break
         raise unfit
 

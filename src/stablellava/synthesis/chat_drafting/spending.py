@@ -184,10 +184,6 @@ class MeteredChat:
     def revision(self) -> str:
         return self._chat.revision
 
-    @property
-    def holds_schema(self) -> bool:
-        return self._chat.holds_schema
-
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the model's answer. Raises: BackendFailed, LimitReached."""
         expected = self._bound_cost(request)

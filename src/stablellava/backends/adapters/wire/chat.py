@@ -66,7 +66,7 @@ class WireChat:
 
     @property
     def holds_schema(self) -> bool:
-        """Whether the server does it; turns False for good when it refused."""
+        """Whether answers are held to a request's schema; turns False for good when the server refused one."""
         return self._sends_schema
 
     @property
@@ -79,20 +79,20 @@ class WireChat:
 
         Raises: BackendFailed when no request can be answered.
         """
-        outcome = await self._complete(request)
+        outcome, is_held = await self._complete(request)
         if isinstance(outcome, Problem):
             detail = self.wire.key.scrub(outcome.detail)
             return ChatFailure(request_id=request.request_id, reason=outcome.reason, detail=detail)
-        return self.read_reply(request, outcome.payload, outcome.seconds)
+        return self.read_reply(request, outcome.payload, outcome.seconds, is_held)
 
     def body_of(self, request: ChatRequest) -> dict[str, Any]:
         """Return what is sent for a request, as things stand."""
         return chat_body(self.model, request, self._sends_schema, self._extra_body)
 
     def read_reply(
-        self, request: ChatRequest, payload: dict[str, Any], seconds: float | None
+        self, request: ChatRequest, payload: dict[str, Any], seconds: float | None, is_held: bool
     ) -> ChatReply | ChatFailure:
-        """Return the reply in a server's answer."""
+        """Return the reply in a server's answer to a call that was, or was not, sent with the request's schema."""
         try:
             choice = payload["choices"][0]
             message = choice["message"]
@@ -106,6 +106,7 @@ class WireChat:
                 request_id=request.request_id,
                 text=text,
                 finish_reason=finish_reason,
+                held_to_schema=is_held,
                 stamp=CallStamp(
                     backend=self.name,
                     model=self.model,
@@ -141,13 +142,14 @@ class WireChat:
         """Close the connections; a later call opens new ones."""
         await self.wire.close()
 
-    async def _complete(self, request: ChatRequest) -> Answered | Problem:
+    async def _complete(self, request: ChatRequest) -> tuple[Answered | Problem, bool]:
+        """Return what came, and whether the schema was sent along."""
         while True:
             sends_schema = self._sends_schema and request.json_schema is not None
             body = orjson.dumps(chat_body(self.model, request, sends_schema, self._extra_body))
             outcome = await self.wire.post(_PATH, body, request.request_id, request.max_tokens, sends_schema)
             if not (sends_schema and isinstance(outcome, Problem) and outcome.is_about_schema):
-                return outcome
+                return outcome, sends_schema
             self._give_up_schema(outcome)
 
     def _give_up_schema(self, problem: Problem) -> None:
