@@ -62,7 +62,8 @@ def retarget(
     following = plan_next(settings, layout, "instruct", shortfalls, samples)
     make_plan(following)  # what cannot be met is told now
     write_atomic(path, dump_config(following).encode())
-    suite_dir = measured.suite_dir or layout.suite_dir("generated")
+    own_suite = layout.suite_dir("generated")
+    suite_dir = own_suite if own_suite.is_dir() or not measured.suite_dir else measured.suite_dir
     commands = _commands(settings, layout.root, path, suite_dir, log_path)
     table = result_table(shortfall_table(shortfalls, target / 100, samples))
     result |= {"settings": str(path), "commands": commands}
