@@ -46,13 +46,27 @@ class TaskRequest:
 
     @property
     def options_of_tasks(self) -> dict[str, object]:
-        """What only a task takes, by the options' names."""
+        """What only a task takes, by the options' names; None: not given."""
         return {
-            "--variant": self.variant, "--images": self.images, "--limit": self.limit, "--hub": self.hub,
-            "--keep-going": self.keep_going, "--out": self.out, "--model-option": self.model_options,
-            "--chat": self.chat, "--judge": self.judge, "--judge-prompts": self.judge_prompts,
-            "--answers": self.answers, "--max-calls": self.max_calls, "--max-cost": self.max_cost,
+            "--variant": self.variant or None, "--images": self.images, "--limit": self.limit, "--hub": self.hub,
+            "--keep-going": self.keep_going or None, "--out": self.out, "--chat": self.chat, "--judge": self.judge,
+            "--answers": self.answers, **{name: value for name, (_, value) in self.details.items()},
         }  # fmt: skip
+
+    @property
+    def details(self) -> dict[str, tuple[Sequence[str], object]]:
+        """What says more about other options, one of which must be there: option -> (those, its value)."""
+        called = ("--chat", "--judge")
+        return {
+            "--model-option": (("--model",), self.model_options or None),
+            "--chat-option": (("--chat",), self.chat_options or None),
+            "--judge-option": (("--judge",), self.judge_options or None),
+            "--judge-prompts": (("--judge",), self.judge_prompts),
+            "--judge-runs": (("--judge",), self.judge_runs if self.judge_runs != 1 else None),
+            "--format": (("--answers",), self.answers_format if self.answers_format != "llava" else None),
+            "--max-calls": (called, self.max_calls),
+            "--max-cost": (called, self.max_cost),
+        }
 
     @property
     def name(self) -> str:
@@ -157,6 +171,9 @@ def _check_sources(request: TaskRequest, task: "Task") -> None:
     if len(named) != 1:
         given = " and ".join(named) or "none of them"
         raise ConfigError(f"one of {', '.join(sources)} says where answers come from; got {given}")
+    for name, (about, value) in request.details.items():
+        if value is not None and not {*about} & {*named, *(["--judge"] if request.judge else [])}:
+            raise ConfigError(f"{name} does not go here: it is about {' and '.join(about)}")
     if request.judge and task.judge_requests is None:
         raise ConfigError(f"task {task.name!r} is scored by rules; leave out --judge")
 

@@ -20,7 +20,7 @@ def evaluate(
     overrides: Overrides = None,
     model: opts.AnyModelOption = None,
     model_option: opts.ModelOptions = None,
-    suite: opts.SuiteOption = SuiteName.generated,
+    suite: opts.SuiteOption = None,
     data: opts.DataOption = None,
     run: RunOption = None,
     task: opts.TaskOption = None,
@@ -62,16 +62,18 @@ def evaluate(
         judge_prompts=judge_prompts, judge_options=judge_option or (), judge_runs=judge_runs, answers=answers,
         answers_format=answers_format, out=out, max_calls=max_calls, max_cost=max_cost, overrides=overrides or (),
     )  # fmt: skip
-    about_tasks = request.options_of_tasks
+    about_tasks, about_suites = request.options_of_tasks, {"--suite": suite, "--run": run}
     if rescore is not None:
-        _refuse({"--task": task, "--model": model, **about_tasks}, "--rescore takes all but --submission from the log")
+        others = {"--task": task, "--model": model, "--data": data, **about_suites, **about_tasks}
+        _refuse(others, "--rescore takes all but --submission from the log")
         _rescore(rescore, submission, as_json)
         return
     if task is None:
         needed = "it is about a task; name one with --task, see: stablellava tasks list"
         _refuse({**about_tasks, "--submission": submission}, needed)
-        _evaluate_suite(model, suite, data, run, overrides, as_json)
+        _evaluate_suite(model, suite or SuiteName.generated, data, run, overrides, as_json)
         return
+    _refuse(about_suites, "it is about a suite; a task's files are named by --data or --hub, its log's folder by --out")
     _show_task(run_request(request), submission, as_json)
 
 
@@ -80,7 +82,7 @@ def _refuse(options: "Mapping[str, object]", why: str) -> None:
     from stablellava.core.errors import ConfigError
 
     for name, value in options.items():
-        if value:
+        if value is not None:
             raise ConfigError(f"{name} does not go here: {why}")
 
 

@@ -25,7 +25,9 @@ ModelOptions = Annotated[
         metavar="KEY=VALUE",
     ),
 ]
-SuiteOption = Annotated[SuiteName, typer.Option("--suite", help="Which pictures are asked about.")]
+SuiteOption = Annotated[
+    SuiteName | None, typer.Option("--suite", help="Which pictures are asked about; by default generated.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(

@@ -16,6 +16,10 @@ from stablellava.model.assembling import assemble
 Invoke = Callable[..., Result]
 
 
+ASKED = ("--task", "pope", "--data", "x", "--chat", "fake-chat")
+HERE = ("--task", "pope", "--data", "x", "--model", "m")
+
+
 def write_answers(folder: Path, text: str) -> Path:
     rows = [
         {"question_id": index, "prompt": f"Is there a {split} {index} in the image?", "text": text}
@@ -80,6 +84,19 @@ def test_a_submission_is_written_beside_the_scores(invoke: Invoke, tmp_path: Pat
         (("--task", "pope", "--data", "x", "--model", "m", "--chat", "openai"), "got --model and --chat"),
         (("--model-option", "device=cpu"), "--model-option does not go here: it is about a task"),
         (("--limit", "3"), "--limit does not go here: it is about a task"),
+        (("--limit", "0"), "--limit does not go here: it is about a task"),
+        (("--max-calls", "0"), "--max-calls does not go here: it is about a task"),
+        (("--chat-option", "model=x"), "--chat-option does not go here: it is about a task"),
+        (("--format", "lmms-eval"), "--format does not go here: it is about a task"),
+        ((*ASKED, "--suite", "photos"), "--suite does not go here: it is about a suite"),
+        ((*ASKED, "--run", "runs/demo"), "--run does not go here: it is about a suite"),
+        ((*ASKED, "--format", "lmms-eval"), "--format does not go here: it is about --answers"),
+        ((*ASKED, "--model-option", "device=cpu"), "--model-option does not go here: it is about --model"),
+        ((*ASKED, "--judge-runs", "3"), "--judge-runs does not go here: it is about --judge"),
+        ((*HERE, "--max-calls", "3"), "--max-calls does not go here: it is about --chat and --judge"),
+        ((*HERE, "--limit", "0"), "a limit of 0: at least 1 question is needed"),
+        (("--rescore", "log.jsonl", "--run", "runs/demo"), "--run does not go here: --rescore takes all"),
+        (("--rescore", "log.jsonl", "--data", "x"), "--data does not go here: --rescore takes all"),
         (("--rescore", "log.jsonl", "--task", "pope"), "--task does not go here: --rescore takes all"),
         (("--rescore", "log.jsonl"), "no evaluation log at log.jsonl"),
         ((), "evaluate needs --model DIR, a trained model; or --task"),
