@@ -10,7 +10,7 @@ from stablellava.core.sample import Rejected
 from stablellava.studio.charts import heat_strip, share_bar
 from stablellava.studio.curves import curve_chart
 from stablellava.studio.gallery import SampleView, read_stored, view_sample, view_stored_sample
-from stablellava.studio.reading import RejectDigest, RunContents, SampleDigest
+from stablellava.studio.reading import RejectDigest, RunContents, SampleDigest, SolvedStage, stage_order
 from stablellava.synthesis.coverage import Coverage
 
 _SAMPLES_PER_CAPABILITY = 6
@@ -56,10 +56,13 @@ class StageView:
     name: str
     num_steps: int
     seconds: float | None
+    """Of all steps together."""
     first_loss: float | None
     last_loss: float | None
     loss: Markup | None
     learning_rate: Markup | None
+    solved: SolvedStage | None = None
+    """Set for a stage without steps."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,9 @@ def view_coverage(coverage: tuple[Coverage, ...]) -> tuple[CoverageView, ...]:
 
 
 def view_training(run: RunContents) -> tuple[StageView, ...]:
-    """Return the curves of every stage."""
-    return tuple(_view_stage(stage, rows) for stage, rows in run.steps.items())
+    """Return the curves of every stage, and how long a stage took that was solved for."""
+    stages = sorted({*run.steps, *run.solved}, key=stage_order)
+    return tuple(_view_stage(stage, run.steps.get(stage, []), run.solved.get(stage)) for stage in stages)
 
 
 def view_timing(seconds: dict[str, float]) -> tuple[PhaseView, ...]:
@@ -153,17 +157,19 @@ def _view_coverage(coverage: Coverage) -> CoverageView:
     )
 
 
-def _view_stage(name: str, rows: list[dict[str, float]]) -> StageView:
+def _view_stage(name: str, rows: list[dict[str, float]], solved: SolvedStage | None) -> StageView:
     losses = _column(rows, "loss")
     rates = _column(rows, "learning_rate")
+    seconds = _column(rows, "seconds")
     return StageView(
         name=name,
         num_steps=int(max((row.get("step", 0.0) for row in rows), default=0.0)),
-        seconds=rows[-1].get("seconds") if rows else None,
+        seconds=sum(value for _, value in seconds) if seconds else None,
         first_loss=losses[0][1] if losses else None,
         last_loss=losses[-1][1] if losses else None,
         loss=curve_chart(losses, x_label="step", y_label=f"{name}: loss", smooth=True),
         learning_rate=curve_chart(rates, x_label="step", y_label=f"{name}: learning rate"),
+        solved=solved,
     )
 
 

@@ -75,6 +75,16 @@ class RejectDigest:
         return self.by_reason.total()
 
 
+@dataclass(frozen=True)
+class SolvedStage:
+    """A stage whose projector was solved for, not found by steps."""
+
+    num_examples: int
+    seconds: float
+    explained: float
+    """Share of the words' variance that the projector explains."""
+
+
 @dataclass
 class RunContents:
     """A run as far as it got."""
@@ -94,6 +104,8 @@ class RunContents:
     """Logs of benchmarks, models in training order."""
     steps: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     """Stage -> rows of its training log."""
+    solved: dict[str, SolvedStage] = field(default_factory=dict)
+    """Stages that were solved for and so have no steps."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Phase -> seconds."""
     contamination: ContaminationReport | None = None
@@ -147,7 +159,7 @@ def _read_data(run: RunContents) -> None:
 
 def _stages_in(layout: RunLayout) -> list[str]:
     folder = layout.root / "training"
-    found = {path.parent.name for path in folder.glob("*/log.jsonl")}
+    found = {path.parent.name for name in ("log.jsonl", "report.json") for path in folder.glob(f"*/{name}")}
     return sorted(found, key=stage_order)
 
 
@@ -157,6 +169,12 @@ def stage_order(stage: str) -> tuple[int, str]:
 
 
 def _read_steps(run: RunContents, stage: str) -> None:
+    report_path = run.layout.training_dir(stage) / "report.json"
+    # As plain JSON: the report's own record comes with torch, which a page does without.
+    report = orjson.loads(report_path.read_bytes()) if report_path.is_file() else {}
+    if report.get("explained") is not None:
+        run.solved[stage] = SolvedStage(report["num_examples"], report["seconds"], report["explained"])
+        return
     rows = []
     for line in run.layout.training_log_path(stage).read_bytes().splitlines():
         row = orjson.loads(line)

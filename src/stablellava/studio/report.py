@@ -78,7 +78,7 @@ def _facts(run: RunContents) -> list[tuple[str, str]]:
     if run.manifest:
         facts.append(("data fingerprint", run.manifest.fingerprint[:12]))
     if run.seconds:
-        facts.append(("time noted", format_seconds(run.seconds.get("total") or sum(run.seconds.values()))))
+        facts.append(("time taken", format_seconds(run.seconds.get("total") or sum(run.seconds.values()))))
     dates = [log.created[:10] for logs in run.logs.values() for log in logs.values()]
     if dates:
         facts.append(("last evaluated", max(dates)))

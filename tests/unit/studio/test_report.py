@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -108,6 +109,19 @@ def test_a_run_with_one_stage_shows_its_figures_without_a_comparison(full_run: R
     assert "generated: align" in text
     assert "stands above" not in text
     assert "a gap of +10.0 points" in text
+
+
+def test_a_stage_took_as_long_as_all_its_steps(full_run: RunLayout) -> None:
+    assert "3 steps in 6.0 s; loss 2.000 at the start" in " ".join(_read(write_report(full_run)).text)
+
+
+def test_a_stage_that_was_solved_for_says_so_instead_of_a_curve(full_run: RunLayout) -> None:
+    full_run.training_log_path("align").unlink()
+    report = {"num_examples": 3120, "seconds": 61.9, "explained": 0.25}
+    (full_run.training_dir("align") / "report.json").write_text(json.dumps(report))
+    text = " ".join(_read(write_report(full_run)).text)
+    assert "Solved for in 1 min 2 s on 3,120 samples, without steps; the projector explains 25.0 %" in text
+    assert text.index("Solved for") < text.index("3 steps in")
 
 
 def test_a_damaged_part_is_named_and_the_rest_is_shown(full_run: RunLayout) -> None:
