@@ -7,8 +7,9 @@ One sqlite file in WAL mode: no server, safe when a process is killed, shared by
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,9 @@ class ResponseCache:
         self._lookups: dict[str, list[asyncio.Future[bytes | None]]] = {}
 
     def find(self, key: str) -> bytes | None:
-        """Return the answer of that key, or None; takes some 10 microseconds."""
-        row = self._reader.execute("SELECT body FROM answers WHERE key = ?", (bytes.fromhex(key),)).fetchone()
+        """Return the answer of that key, or None; takes some 10 microseconds. Raises: RecordError."""
+        with self._explain_errors("read"):
+            row = self._reader.execute("SELECT body FROM answers WHERE key = ?", (bytes.fromhex(key),)).fetchone()
         return self._decompressor.decompress(row[0]) if row else None
 
     async def find_soon(self, key: str) -> bytes | None:
@@ -135,10 +137,10 @@ class ResponseCache:
         lookups, self._lookups = self._lookups, {}
         keys = list(lookups)
         try:
-            bodies = self._select([bytes.fromhex(key) for key in keys])
-        except sqlite3.Error as exc:
-            error = RecordError(f"cannot read the response cache {self.path}: {exc}")
-            _settle([future for waiting in lookups.values() for future in waiting], error)
+            with self._explain_errors("read"):
+                bodies = self._select([bytes.fromhex(key) for key in keys])
+        except RecordError as exc:
+            _settle([future for waiting in lookups.values() for future in waiting], exc)
             return
         for key, waiting in lookups.items():
             body = bodies.get(bytes.fromhex(key))
@@ -186,7 +188,8 @@ class ResponseCache:
 
     def open_batches(self, owner: str) -> list[OpenBatch]:
         """Return the batches of an owner that were not collected yet."""
-        rows = self._reader.execute("SELECT * FROM batches WHERE owner = ? ORDER BY tag", (owner,))
+        with self._explain_errors("read"):
+            rows = self._reader.execute("SELECT * FROM batches WHERE owner = ? ORDER BY tag", (owner,)).fetchall()
         return [
             OpenBatch(tag, owner, batch_id, self._decompressor.decompress(blob)) for tag, owner, batch_id, blob in rows
         ]
@@ -234,18 +237,22 @@ class ResponseCache:
             (bytes.fromhex(answer.key), answer.backend, answer.model, now, self._compressor.compress(answer.body))
             for answer in answers
         ]
-        try:
-            with self._writer:
-                self._writer.executemany(_INSERT, rows)
-        except sqlite3.Error as exc:
-            raise RecordError(f"cannot write the response cache {self.path}: {exc}") from exc
+        with self._explain_errors("write"), self._writer:
+            self._writer.executemany(_INSERT, rows)
 
     def _change(self, statement: str, *values: Any) -> None:
         def run() -> None:
-            with self._writer:
+            with self._explain_errors("write"), self._writer:
                 self._writer.execute(statement, values)
 
         self._thread.submit(run).result()
+
+    @contextmanager
+    def _explain_errors(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise RecordError(f"cannot {verb} the response cache {self.path}: {exc}") from exc
 
     def _prune(self, older_than_s: float | None, model: str | None, max_size_bytes: int | None) -> int:
         num_deleted = 0

@@ -4,13 +4,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stablellava.backends.adapters.fake_chat import FakeChat
 from stablellava.backends.remembering import RememberingChat
-from stablellava.backends.response_cache import CachedAnswer, ResponseCache
+from stablellava.backends.response_cache import CachedAnswer, OpenBatch, ResponseCache
 from stablellava.core.chat import ChatFailure, ChatMessage, ChatReply, ChatRequest
 from stablellava.core.errors import RecordError
 from stablellava.core.ids import hash_id
@@ -195,3 +196,19 @@ def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(RecordError, match=r"c\.sqlite.*Delete it"):
         ResponseCache(path)
+
+
+def test_a_cache_that_breaks_while_it_is_used_is_one_line_that_names_it(tmp_path: Path) -> None:
+    cache = ResponseCache(tmp_path / "c.sqlite")
+    with sqlite3.connect(cache.path) as connection:
+        connection.executescript("DROP TABLE answers; DROP TABLE batches")
+    connection.close()
+    batch = OpenBatch("tag", "owner", "", b"[]")
+    uses: list[Callable[[], object]] = [
+        lambda: cache.find(hash_id(1)), lambda: cache.store_now([answer(1)]), lambda: cache.open_batches("owner"),
+        lambda: cache.keep_batch(batch), lambda: cache.drop_batch("tag"), lambda: remember(cache, FakeChat(), request("x")),
+    ]  # fmt: skip
+    for use in uses:
+        with pytest.raises(RecordError, match=r"cannot (read|write) the response cache .*c\.sqlite: no such table"):
+            use()
+    cache.close()
