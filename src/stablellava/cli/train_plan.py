@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from stablellava.training.stage_plan import StagePlan, TokenCounts
 
+_SOLVED = (
+    "align takes no step here: training.align.method=closed_form solves for the projector by one ridge regression, "
+    "from the stage's pictures and pseudo-photos, so batches, GPUs and rates say nothing of it. "
+    "For steps: training.align.method=gradient. The other stage: --stage instruct"
+)
 _GB = 1e9
 _MILLION = 1e6
 
@@ -72,6 +77,11 @@ def plan_training(
     from stablellava.training.stage_plan import Cluster, plan_stage
 
     settings, layout = open_run(config, preset, run, overrides)
+    if stage is Stage.align and settings.training.align.method == "closed_form":
+        print_result(
+            {"stage": stage.value, "method": "closed_form", "num_steps": 0, "about": _SOLVED}, as_json, _SOLVED
+        )
+        return
     counts = _assume_counts(samples, tokens, supervised) or count_tokens(settings, layout, stage.value)
     spread = strategy or (Spread.fsdp if devices > 1 else Spread.ddp)
     if probe:

@@ -28,6 +28,18 @@ def test_a_plan_counts_samples_steps_and_questions(invoke: Invoke) -> None:
     assert [stage["num_steps"] for stage in plan["stages"]] == [0, 90]
 
 
+def test_a_stage_that_is_solved_has_no_plan_of_steps(invoke: Invoke) -> None:
+    asked = ("train", "plan", "--preset", "demo", "--stage", "align", "--samples", 1000, "--tokens", 30)
+    shown, machine = invoke(*asked), json.loads(invoke(*asked, "--json").stdout)
+    stepped = json.loads(invoke(*asked, "--json", "training.align.method=gradient").stdout)
+
+    assert shown.exit_code == 0, shown.stderr
+    assert "solves for the projector by one ridge regression" in shown.stdout
+    assert "steps of" not in shown.stdout
+    assert (machine["method"], machine["num_steps"]) == ("closed_form", 0)
+    assert stepped["num_steps"] > 0
+
+
 def test_a_plan_for_people_shows_the_resolved_settings(invoke: Invoke) -> None:
     result = invoke("plan", "--preset", "quick")
 
