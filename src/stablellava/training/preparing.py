@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from numpy.typing import NDArray
 
-from stablellava.config.training import SpeedSettings, StageConfig, StageName, WatchSettings
+from stablellava.config.training import SpeedSettings, StageConfig, StageName
 from stablellava.config.tree import RunConfig
-from stablellava.core.errors import ConfigError, RecordError
-from stablellava.core.ids import seed_from, share_of
+from stablellava.core.errors import RecordError
+from stablellava.core.ids import seed_from
 from stablellava.model.adapters import add_adapters
 from stablellava.model.assembling import Vlm
 from stablellava.model.base_precision import lower_base_precision
@@ -22,6 +23,7 @@ from stablellava.training.batching import StepPlan, StepShape, plan_steps
 from stablellava.training.collating import CachedPatches, DecodedPictures, PackingCollator, PaddingCollator
 from stablellava.training.data import TrainingExample
 from stablellava.training.encoded_samples import EncodedSamples, encode_samples
+from stablellava.training.holding_out import split_held_out
 from stablellava.training.kernels import shortens_last_layer
 from stablellava.training.labels import DroppedExample, EncodedExample
 from stablellava.training.mixing import draw_samples
@@ -77,8 +79,8 @@ def prepare_stage(
         where = "sources" if settings.sources else str(layout.data_dir)
         raise RecordError(f"{where}: none of {len(examples)} samples can be learned from: {dropped[0].summary}")
     by_gradient = settings.method == "gradient"
-    kept_out = _choose_held_out(encoded, training.watch) if by_gradient else []
-    plan = _plan(settings, encoded, kept_out, processes.num_processes, seed_from(config.seed, stage, "order"))
+    kept_out, taught = split_held_out(encoded, training.watch.held_out_samples if by_gradient else 0)
+    plan = _plan(settings, encoded, taught, processes.num_processes, seed_from(config.seed, stage, "order"))
     cache = FeatureCache(layout.features_dir, vlm.model, vlm.processor.image_processor)
     if training.speed.cached_features or not by_gradient:
         images = images_of(encoded, [*plan.drawn(), *kept_out])
@@ -128,21 +130,9 @@ def images_of(encoded: Sequence[EncodedExample], drawn: Sequence[int]) -> list[I
     return list(dict.fromkeys(path for index in sorted(set(drawn)) for path in encoded[index].images))
 
 
-def _choose_held_out(encoded: EncodedSamples, watch: WatchSettings) -> list[int]:
-    """Return the samples to measure on; which ones depends on their ids alone."""
-    if watch.held_out_samples >= len(encoded):
-        raise ConfigError(
-            f"training.watch.held_out_samples={watch.held_out_samples}: there are {len(encoded)} samples; "
-            "some have to be left to learn from"
-        )
-    by_id = sorted(range(len(encoded)), key=lambda index: share_of(encoded.example_ids[index], "held out of training"))
-    return by_id[: watch.held_out_samples]
-
-
 def _plan(
-    settings: StageConfig, encoded: EncodedSamples, kept_out: Sequence[int], num_processes: int, seed: int
+    settings: StageConfig, encoded: EncodedSamples, taught: NDArray[np.int64], num_processes: int, seed: int
 ) -> StepPlan:
-    taught = np.setdiff1d(np.arange(len(encoded)), np.array(kept_out, dtype=np.int64))
     drawn = draw_samples(settings, np.array(encoded.sources), taught, seed)
     shape = StepShape(settings.batch_size, settings.gradient_accumulation, num_processes)
     return plan_steps(encoded.lengths, drawn, shape, seed, grouped=settings.group_by_length)
