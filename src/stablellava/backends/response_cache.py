@@ -41,7 +41,6 @@ _LOOKUP_SIZES = (1, 4, 16, 64)
 _GROUP_SECONDS = 0.005
 _BUSY_SECONDS = 60.0
 _WAL_BYTES = 64 << 20
-_ROWS_PER_DELETE = 1_000
 _INSERT = "INSERT OR IGNORE INTO answers (key, backend, model, created_s, body) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -72,19 +71,6 @@ class OpenBatch:
     requests: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CacheShare:
-    """What the cache holds of one model."""
-
-    backend: str
-    model: str
-    num_answers: int
-    size_bytes: int
-    oldest_s: int
-    """Seconds since 1970."""
-    newest_s: int
-
-
 @dataclass
 class _Group:
     """Answers that are written together, and who waits until they are on disk."""
@@ -101,14 +87,8 @@ class ResponseCache:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = _connect(path)
-            self._reader = _connect(path)
-        except (OSError, sqlite3.Error) as exc:
-            raise RecordError(
-                f"cannot open the response cache {path}: {exc}. Delete it, or choose another place"
-            ) from exc
+        self._writer = open_database(path)
+        self._reader = open_database(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="response-cache")
         self._compressor = zstandard.ZstdCompressor(level=3)
         self._decompressor = zstandard.ZstdDecompressor()
@@ -117,7 +97,7 @@ class ResponseCache:
 
     def find(self, key: str) -> bytes | None:
         """Return the answer of that key, or None; takes some 10 microseconds. Raises: RecordError."""
-        with self._explain_errors("read"):
+        with explain_errors(self.path, "read"):
             row = self._reader.execute("SELECT body FROM answers WHERE key = ?", (bytes.fromhex(key),)).fetchone()
         return self._decompressor.decompress(row[0]) if row else None
 
@@ -137,7 +117,7 @@ class ResponseCache:
         lookups, self._lookups = self._lookups, {}
         keys = list(lookups)
         try:
-            with self._explain_errors("read"):
+            with explain_errors(self.path, "read"):
                 bodies = self._select([bytes.fromhex(key) for key in keys])
         except RecordError as exc:
             _settle([future for waiting in lookups.values() for future in waiting], exc)
@@ -188,36 +168,11 @@ class ResponseCache:
 
     def open_batches(self, owner: str) -> list[OpenBatch]:
         """Return the batches of an owner that were not collected yet."""
-        with self._explain_errors("read"):
+        with explain_errors(self.path, "read"):
             rows = self._reader.execute("SELECT * FROM batches WHERE owner = ? ORDER BY tag", (owner,)).fetchall()
         return [
             OpenBatch(tag, owner, batch_id, self._decompressor.decompress(blob)) for tag, owner, batch_id, blob in rows
         ]
-
-    def stats(self) -> list[CacheShare]:
-        """Return what is kept per backend and model; reads the whole file."""
-        rows = self._reader.execute(
-            "SELECT backend, model, COUNT(*), SUM(LENGTH(body)), MIN(created_s), MAX(created_s) "
-            "FROM answers GROUP BY backend, model ORDER BY backend, model"
-        )
-        return [CacheShare(*row) for row in rows]
-
-    def prune(
-        self, older_than_s: float | None = None, model: str | None = None, max_size_bytes: int | None = None
-    ) -> int:
-        """Delete answers older than so many seconds, or of a model, or the oldest above a size; return how many.
-
-        Where age and model are both given, an answer must be both.
-        """
-        return self._thread.submit(self._prune, older_than_s, model, max_size_bytes).result()
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes in use on disk, free pages not counted."""
-        (pages,), (free,), (page_bytes,) = (
-            self._reader.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * page_bytes)
 
     def close(self) -> None:
         """Finish writing and close the file."""
@@ -237,59 +192,41 @@ class ResponseCache:
             (bytes.fromhex(answer.key), answer.backend, answer.model, now, self._compressor.compress(answer.body))
             for answer in answers
         ]
-        with self._explain_errors("write"), self._writer:
+        with explain_errors(self.path, "write"), self._writer:
             self._writer.executemany(_INSERT, rows)
 
     def _change(self, statement: str, *values: Any) -> None:
         def run() -> None:
-            with self._explain_errors("write"), self._writer:
+            with explain_errors(self.path, "write"), self._writer:
                 self._writer.execute(statement, values)
 
         self._thread.submit(run).result()
 
-    @contextmanager
-    def _explain_errors(self, verb: str) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as exc:
-            raise RecordError(f"cannot {verb} the response cache {self.path}: {exc}") from exc
 
-    def _prune(self, older_than_s: float | None, model: str | None, max_size_bytes: int | None) -> int:
-        num_deleted = 0
-        conditions: list[str] = []
-        values: list[Any] = []
-        if older_than_s is not None:
-            conditions.append("created_s < ?")
-            values.append(time.time() - older_than_s)
-        if model is not None:
-            conditions.append("model = ?")
-            values.append(model)
-        if conditions:
-            num_deleted += self._delete_all(" AND ".join(conditions), values)
-        while max_size_bytes is not None and self.size_bytes > max_size_bytes:
-            num_rows = self._delete("1", [])
-            if not num_rows:
-                break
-            num_deleted += num_rows
-        self._writer.executescript("PRAGMA incremental_vacuum")  # execute() would free one page
-        self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        return num_deleted
+def open_database(path: Path) -> sqlite3.Connection:
+    """Return a connection to a cache's file, which is made if it is not there.
 
-    def _delete_all(self, condition: str, values: list[Any]) -> int:
-        num_deleted = 0
-        while num_rows := self._delete(condition, values):
-            num_deleted += num_rows
-        return num_deleted
+    Each is used by one thread at a time, though not always by the one that opened it.
 
-    def _delete(self, condition: str, values: list[Any]) -> int:
-        """Delete the oldest rows that fit, in a transaction short enough not to hold up other processes."""
-        oldest = f"SELECT position FROM answers WHERE {condition} ORDER BY position LIMIT {_ROWS_PER_DELETE}"  # noqa: S608
-        with self._writer:
-            return self._writer.execute(f"DELETE FROM answers WHERE position IN ({oldest})", values).rowcount  # noqa: S608
+    Raises: RecordError when the file cannot be opened or is something else.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _connect(path)
+    except (OSError, sqlite3.Error) as exc:
+        raise RecordError(f"cannot open the response cache {path}: {exc}. Delete it, or choose another place") from exc
+
+
+@contextmanager
+def explain_errors(path: Path, verb: str) -> Iterator[None]:
+    """Turn sqlite's errors into a RecordError that names the cache and what was done ("read", "write")."""
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise RecordError(f"cannot {verb} the response cache {path}: {exc}") from exc
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Each connection is used by one thread at a time, though not always by the one that opened it.
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, _SCHEMA_VERSION):

@@ -8,7 +8,7 @@ import typer
 from stablellava.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from stablellava.backends.response_cache import ResponseCache
+    from stablellava.backends.cache_upkeep import CacheUpkeep
 
 _BYTES_PER_MB = 1_000_000
 _SECONDS = {"h": 3600, "d": 86_400, "w": 604_800}
@@ -80,15 +80,16 @@ def prune(
     cache.close()
 
 
-def _open(file: Path | None) -> "ResponseCache":
-    from stablellava.backends.response_cache import CACHE_FILE, ResponseCache
+def _open(file: Path | None) -> "CacheUpkeep":
+    from stablellava.backends.cache_upkeep import CacheUpkeep
+    from stablellava.backends.response_cache import CACHE_FILE
     from stablellava.core.errors import ConfigError
     from stablellava.store.assets import cache_dir
 
     path = file or cache_dir() / CACHE_FILE
     if file is not None and not file.exists():
         raise ConfigError(f"no response cache at {str(file)!r}")
-    return ResponseCache(path)
+    return CacheUpkeep(path)
 
 
 def _measure(text: str, units: dict[str, int], example: str) -> float:

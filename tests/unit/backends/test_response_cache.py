@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stablellava.backends.adapters.fake_chat import FakeChat
+from stablellava.backends.cache_upkeep import CacheShare, CacheUpkeep
 from stablellava.backends.remembering import RememberingChat
 from stablellava.backends.response_cache import CachedAnswer, OpenBatch, ResponseCache
 from stablellava.core.chat import ChatFailure, ChatMessage, ChatReply, ChatRequest
@@ -25,6 +26,14 @@ def request(text: str, **changes: object) -> ChatRequest:
 
 def answer(number: int, model: str = "m", size: int = 100) -> CachedAnswer:
     return CachedAnswer(hash_id(number), "backend", model, os.urandom(size))
+
+
+def shares(path: Path) -> list[CacheShare]:
+    upkeep = CacheUpkeep(path)
+    try:
+        return upkeep.stats()
+    finally:
+        upkeep.close()
 
 
 def remember(cache: ResponseCache, chat: FakeChat, *requests: ChatRequest) -> list[ChatReply | ChatFailure]:
@@ -72,14 +81,14 @@ def test_other_attempts_models_and_options_have_answers_of_their_own(tmp_path: P
     remember(cache, other_model, request("x"))
 
     assert (chat.num_answers, other_model.num_answers) == (4, 1)
-    assert cache.stats()[0].num_answers == 5
+    assert shares(cache.path)[0].num_answers == 5
     cache.close()
 
 
 def test_a_failure_is_not_kept(tmp_path: Path) -> None:
     cache = ResponseCache(tmp_path / "c.sqlite")
     remember(cache, FakeChat(fail_share=1.0), request("hello"))
-    assert cache.stats() == []
+    assert shares(cache.path) == []
     cache.close()
 
 
@@ -152,7 +161,7 @@ def test_several_processes_share_a_new_cache(tmp_path: Path) -> None:
     assert [writer.wait() for writer in writers] == [0, 0, 0]
 
     cache = ResponseCache(path)
-    assert [(share.model, share.num_answers) for share in cache.stats()] == [("a", 200), ("b", 200), ("c", 200)]
+    assert [(share.model, share.num_answers) for share in shares(cache.path)] == [("a", 200), ("b", 200), ("c", 200)]
     cache.close()
 
 
@@ -160,18 +169,20 @@ def test_pruning_by_model_and_by_size_deletes_the_oldest_and_gives_room_back(tmp
     cache = ResponseCache(tmp_path / "c.sqlite")
     cache.store_now([answer(i, "old", 5000) for i in range(200)])
     cache.store_now([answer(1000 + i, "new", 5000) for i in range(3_000)])
-    size = cache.size_bytes
+    upkeep = CacheUpkeep(cache.path)
+    size = upkeep.size_bytes
 
-    assert cache.prune(model="other") == 0
-    assert cache.prune(older_than_s=3600) == 0
-    num_deleted = cache.prune(max_size_bytes=size // 2)
+    assert upkeep.prune(model="other") == 0
+    assert upkeep.prune(older_than_s=3600) == 0
+    num_deleted = upkeep.prune(max_size_bytes=size // 2)
 
     assert 1_000 <= num_deleted < 3_200
-    assert cache.size_bytes <= size // 2
+    assert upkeep.size_bytes <= size // 2
     assert cache.path.stat().st_size <= size // 2 + 2**20
-    assert [share.model for share in cache.stats()] == ["new"]
-    assert cache.prune(model="new") == 3_200 - num_deleted
-    assert cache.stats() == []
+    assert [share.model for share in upkeep.stats()] == ["new"]
+    assert upkeep.prune(model="new") == 3_200 - num_deleted
+    assert upkeep.stats() == []
+    upkeep.close()
     cache.close()
 
 
@@ -184,7 +195,9 @@ def test_pruning_by_age_keeps_what_is_younger(tmp_path: Path) -> None:
     connection.close()
 
     cache = ResponseCache(tmp_path / "c.sqlite")
-    assert cache.prune(older_than_s=3600) == 4
+    upkeep = CacheUpkeep(cache.path)
+    assert upkeep.prune(older_than_s=3600) == 4
+    upkeep.close()
     assert cache.find(hash_id(3)) is None
     assert cache.find(hash_id(4)) is not None
     cache.close()
@@ -199,16 +212,22 @@ def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_breaks_while_it_is_used_is_one_line_that_names_it(tmp_path: Path) -> None:
-    cache = ResponseCache(tmp_path / "c.sqlite")
+    cache, upkeep = ResponseCache(tmp_path / "c.sqlite"), CacheUpkeep(tmp_path / "c.sqlite")
     with sqlite3.connect(cache.path) as connection:
         connection.executescript("DROP TABLE answers; DROP TABLE batches")
     connection.close()
-    batch = OpenBatch("tag", "owner", "", b"[]")
     uses: list[Callable[[], object]] = [
-        lambda: cache.find(hash_id(1)), lambda: cache.store_now([answer(1)]), lambda: cache.open_batches("owner"),
-        lambda: cache.keep_batch(batch), lambda: cache.drop_batch("tag"), lambda: remember(cache, FakeChat(), request("x")),
-    ]  # fmt: skip
+        lambda: cache.find(hash_id(1)),
+        lambda: cache.store_now([answer(1)]),
+        lambda: cache.open_batches("owner"),
+        lambda: cache.keep_batch(OpenBatch("tag", "owner", "", b"[]")),
+        lambda: cache.drop_batch("tag"),
+        lambda: remember(cache, FakeChat(), request("x")),
+        lambda: upkeep.stats(),
+        lambda: upkeep.prune(model="m"),
+    ]
     for use in uses:
         with pytest.raises(RecordError, match=r"cannot (read|write) the response cache .*c\.sqlite: no such table"):
             use()
+    upkeep.close()
     cache.close()
