@@ -34,14 +34,11 @@ class BatchedChat:
         self._cache = cache
         self._poll_seconds = poll_seconds
         self.name = chat.name
+        self.revision = chat.revision
         self._is_tried = False
         self._trying = asyncio.Lock()
         self._waiting: list[_Waiting] = []
         self._answering: asyncio.Task[None] | None = None
-
-    @property
-    def revision(self) -> str:
-        return self._chat.revision
 
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.

@@ -27,13 +27,10 @@ class RememberingChat:
         self._cache = cache
         self._pending: dict[str, asyncio.Event] = {}
         self.name = chat.name
+        self.revision = chat.revision
         self.max_in_flight = chat.max_in_flight
         self.num_hits = 0
         self.num_misses = 0
-
-    @property
-    def revision(self) -> str:
-        return self._chat.revision
 
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the answer, or why this one request has none.

@@ -178,11 +178,8 @@ class MeteredChat:
         self._reserved = 0.0
         self._settled = asyncio.Event()
         self.name = chat.name
+        self.revision = chat.revision
         self.max_in_flight = chat.max_in_flight
-
-    @property
-    def revision(self) -> str:
-        return self._chat.revision
 
     async def ask(self, request: ChatRequest) -> ChatReply | ChatFailure:
         """Return the model's answer. Raises: BackendFailed, LimitReached."""
