@@ -179,7 +179,11 @@ def _path_inside(folder: Path, name: str) -> Path:
     """Return the path below the folder; links that its owner put there are followed, ".." is not."""
     root = os.path.normpath(folder)
     path = os.path.normpath(folder / name.replace("\0", ""))
-    if not path.startswith(os.path.join(root, "")):  # noqa: PTH118 - the root with its separator
+    if root == os.curdir:  # the one root that normpath puts before no path
+        leaves = path == os.pardir or path.startswith((f"{os.pardir}{os.sep}", os.sep))
+    else:
+        leaves = not path.startswith(os.path.join(root, ""))  # noqa: PTH118 - the root with its separator
+    if leaves:
         raise RowRefused("image_outside_folder", f"the image's path leaves {folder}", name)
     return Path(path)
 

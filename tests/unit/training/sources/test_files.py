@@ -371,3 +371,15 @@ def test_links_that_lie_in_the_folder_are_followed(tmp_path: Path, images: Path)
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> None:
     path = write_json(tmp_path / "rows [1].json", [{"conversations": say("Q", "A")}])
     assert len(open_path(path)) == 1
+
+
+def test_a_file_in_the_working_directory_finds_its_pictures_and_nothing_above_them(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images.parent)
+    inside, outside, beside = (f"{folder}/rgb.png" for folder in ("images", "../images", "images/../../images"))
+    rows = [{"image": name, "conversations": SHOWN} for name in (inside, outside, beside)]
+    Path("rows.json").write_text(json.dumps(rows))
+    report = check_source(open_path("rows.json"), decode=False)
+    assert (report.num_rows, report.num_good) == (3, 1)
+    assert report.reasons == {"image_outside_folder": 2}
