@@ -136,7 +136,8 @@ def _describe_export(report: "ExportReport") -> str:
     told = f"{report.num_samples:,} samples with {report.num_images:,} pictures"
     size_mb = report.size_bytes / _BYTES_PER_MB
     kept = report.num_files - report.num_written
-    files = f"{report.num_files:,} file{'s' if report.num_files > 1 else ''}, {size_mb:,.0f} MB"
+    size = f"{size_mb:,.0f} MB" if size_mb >= 10 else f"{size_mb:.1f} MB"
+    files = f"{report.num_files:,} file{'s' if report.num_files > 1 else ''}, {size}"
     if kept:
         return f"{told} in {files}, of which {kept:,} stood there already -> {report.path}"
     rate = f"{report.num_samples / report.seconds:,.0f} samples/s" if report.seconds else "at once"

@@ -19,7 +19,7 @@ from stablellava.store.files import TEMPORARY_PREFIX, explain_disk_errors, write
 from stablellava.store.journal import ShardJournal
 from stablellava.store.manifest import lock_folder
 
-_STATE_DIR = ".export"
+STATE_DIR = ".export"
 
 Progress = Callable[[int, int, int], None]
 """Called with samples done, samples in all, and bytes written by this call."""
@@ -66,7 +66,7 @@ class FileExport:
         self._progress = progress
         with lock_folder(self._out_dir):
             self._claim()
-            journal = ShardJournal(self._out_dir / _STATE_DIR / "files.jsonl")
+            journal = ShardJournal(self._out_dir / STATE_DIR / "files.jsonl")
             finished = {name: _find_finished(self._out_dir, journal, name) for name in self._names}
             self._num_done = sum(file.num_samples for file in finished.values() if file)
             files = []
@@ -78,7 +78,7 @@ class FileExport:
         return files
 
     def _claim(self) -> None:
-        path = self._out_dir / _STATE_DIR / "state.json"
+        path = self._out_dir / STATE_DIR / "state.json"
         if path.is_file():
             if _ExportState.from_json(path.read_bytes(), str(path)) == self._state:
                 return

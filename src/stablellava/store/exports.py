@@ -17,12 +17,12 @@ from typing import Literal, get_args
 
 import orjson
 
-from stablellava.core.errors import ConfigError
+from stablellava.core.errors import ConfigError, RecordError
 from stablellava.core.record import Record
 from stablellava.core.sample import Sample
 from stablellava.core.suggesting import suggest_name
 from stablellava.store.export_card import write_export_card
-from stablellava.store.export_files import FileExport, Progress, WriteFile
+from stablellava.store.export_files import STATE_DIR, FileExport, Progress, WriteFile
 from stablellava.store.export_parquet import ParquetWriter, name_parquet_files
 from stablellava.store.export_plan import FileLimits, count_samples, plan_export
 from stablellava.store.export_rows import shown_order, to_llava_row, to_messages
@@ -35,6 +35,7 @@ from stablellava.store.shards import read_painted_samples
 ExportFormat = Literal["llava", "messages", "webdataset", "parquet"]
 
 _SEVERAL_FILES = ("webdataset", "parquet")
+_ROWS_FILES = {"llava": "llava.json", "messages": "messages.jsonl"}
 
 
 class ExportReport(Record):
@@ -63,6 +64,7 @@ def export_samples(
     started = time.monotonic()
     if out_dir.exists() and not out_dir.is_dir():
         raise ConfigError(f"{str(out_dir)!r} is a file; name a folder with --out")
+    _refuse_other_form(out_dir, form)
     if form in _SEVERAL_FILES:
         report = _export_files(data_dir, out_dir, form, limits or FileLimits(), progress)
     elif form not in get_args(ExportFormat):
@@ -79,6 +81,18 @@ def export_samples(
     is_whole = not manifest_path(data_dir).is_file() or read_manifest(data_dir).complete
     seconds = round(time.monotonic() - started, 3)
     return report.model_copy(update={"seconds": seconds, "is_whole": is_whole})
+
+
+def _refuse_other_form(out_dir: Path, form: str) -> None:
+    """Two exports in one folder would share a card, and be read as one by whoever is given the folder."""
+    others = [name for other, name in _ROWS_FILES.items() if other != form]
+    if form in _ROWS_FILES:
+        others.append(STATE_DIR)
+    held = next((name for name in others if (out_dir / name).exists()), None)
+    if held is not None:
+        raise RecordError(
+            f"{out_dir} holds an export in another form ({held}); choose another folder with --out, or delete this one"
+        )
 
 
 def _export_files(
@@ -113,13 +127,13 @@ def _write_llava(samples: _Shown, out_dir: Path) -> ExportReport:
     rows = [to_llava_row(sample, images) for sample, images in samples]
     data = orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n"
     num_images = sum(1 if isinstance(row["image"], str) else len(row["image"]) for row in rows)
-    return _write_rows(out_dir / "llava.json", data, len(rows), num_images)
+    return _write_rows(out_dir / _ROWS_FILES["llava"], data, len(rows), num_images)
 
 
 def _write_messages(samples: _Shown, out_dir: Path) -> ExportReport:
     rows = [{"id": sample.sample_id, "images": images, "messages": to_messages(sample)} for sample, images in samples]
     data = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-    return _write_rows(out_dir / "messages.jsonl", data, len(rows), sum(len(row["images"]) for row in rows))
+    return _write_rows(out_dir / _ROWS_FILES["messages"], data, len(rows), sum(len(row["images"]) for row in rows))
 
 
 def _write_rows(path: Path, data: bytes, num_samples: int, num_images: int) -> ExportReport:

@@ -57,9 +57,9 @@ def test_an_export_in_files_tells_their_number_and_goes_on_where_it_stopped(invo
     third = invoke(*tars, "--json")
     other = invoke("export", "--run", "runs/import", "--form", "webdataset")
 
-    assert "2 samples with 2 pictures in 2 files, 0 MB" in first.stdout
+    assert "2 samples with 2 pictures in 2 files, 0.0 MB" in first.stdout
     assert "export: 2/2" in first.stderr
-    assert "in 2 files, 0 MB, of which 1 stood there already -> runs/import/export/webdataset" in second.stdout
+    assert "in 2 files, 0.0 MB, of which 1 stood there already -> runs/import/export/webdataset" in second.stdout
     report = json.loads(third.stdout)
     assert (report["num_files"], report["num_written"], report["is_whole"]) == (2, 0, True)
     assert other.exit_code == 2

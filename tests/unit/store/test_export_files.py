@@ -140,6 +140,11 @@ def test_a_folder_in_use_or_with_something_else_in_it_is_refused(data_dir: Path,
         form = "webdataset" if limits else "parquet"
         with pytest.raises(RecordError, match="holds an export of other samples, in another form"):
             export_samples(data_dir, out_dir, form, limits)
+    export(data_dir, tmp_path / "rows", "llava")
+    export(data_dir, tmp_path / "rows", "llava")
+    for folder, form in (("rows", "messages"), ("rows", "parquet"), ("out", "llava")):
+        with pytest.raises(RecordError, match=r"in another form .*choose another folder"):
+            export(data_dir, tmp_path / folder, form)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "train-000000.tar").write_bytes(b"theirs")
     with pytest.raises(RecordError, match="is there and not from an export"):
