@@ -49,10 +49,11 @@ def save_config(config: RunConfig, layout: RunLayout) -> None:
 
     Raises: ConfigError when the run holds data made with other settings, or an option is a key.
     """
+    from stablellava.store.manifest import holds_data
     from stablellava.studies.planning import refuse_keys_in
 
     refuse_keys_in(config)
-    if layout.config_path.exists() and layout.data_dir.exists():
+    if layout.config_path.exists() and holds_data(layout.data_dir):
         changed = changed_settings(load_config(layout.config_path), config, NOT_IN_DATA)
         if changed:
             raise ConfigError(

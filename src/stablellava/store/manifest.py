@@ -59,6 +59,11 @@ def write_manifest(data_dir: Path, manifest: DataManifest) -> None:
     write_atomic(manifest_path(data_dir), manifest.to_json() + b"\n")
 
 
+def holds_data(data_dir: Path) -> bool:
+    """Say whether anything was made there; a start that failed before its first shard leaves a manifest alone."""
+    return bool(list_shards(data_dir)) or any((data_dir / "pools").glob("*/*"))
+
+
 def open_manifest(data_dir: Path, inputs: Mapping[str, Any], attribution: str) -> DataManifest:
     """Start or go on with a data folder.
 
@@ -73,6 +78,9 @@ def open_manifest(data_dir: Path, inputs: Mapping[str, Any], attribution: str) -
     existing = read_manifest(data_dir)
     if existing.fingerprint == manifest.fingerprint:
         return existing
+    if not holds_data(data_dir):
+        write_manifest(data_dir, manifest)
+        return manifest
     differing = ", ".join(_differences(existing.inputs, manifest.inputs)) or "the order of fields"
     raise RecordError(
         f"{data_dir} holds data with fingerprint {existing.fingerprint[:12]}, these settings make "

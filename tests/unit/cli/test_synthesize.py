@@ -9,6 +9,7 @@ from typer.testing import Result
 
 Invoke = Callable[..., Result]
 SETTINGS = ("synthesis.painter.backend=fake-painter", "synthesis.size_px=64", "synthesis.num_workers=1")
+NOBODY = "synthesis.writer.options={model: m, base_url: http://127.0.0.1:9/v1, max_tries: 1, unreachable_seconds: 0.1}"
 TWO = ("synthesis.capabilities=animal,food", "synthesis.samples_per_capability=6", "synthesis.shard_size=3")
 
 
@@ -33,6 +34,15 @@ def test_other_settings_for_the_same_run_are_refused_and_named(invoke: Invoke) -
     assert result.exit_code == 2
     assert "seed: 0 -> 7" in result.stderr
     assert invoke("synthesize", "--run", "run", "--json").exit_code == 0  # the run still has its own settings
+
+
+def test_a_start_that_failed_before_it_made_anything_can_be_corrected(invoke: Invoke, tmp_path: Path) -> None:
+    failed = invoke("synthesize", "--run", "run", "--preset", "chat", *SETTINGS, *TWO, NOBODY, "--max-calls", 5)
+    corrected = invoke("synthesize", "--run", "run", "--preset", "demo", *SETTINGS, *TWO)
+
+    assert "nothing answers at http://127.0.0.1:9/v1" in failed.stderr
+    assert (tmp_path / "run" / "data" / "manifest.json").is_file()
+    assert corrected.exit_code == 0, corrected.stderr
 
 
 def test_a_limit_on_calls_that_nobody_makes_is_refused(invoke: Invoke, tmp_path: Path) -> None:

@@ -84,8 +84,14 @@ def test_other_disk_errors_are_not_dressed_up() -> None:
 def test_a_folder_remembers_its_inputs_and_names_the_difference(tmp_path: Path) -> None:
     first = open_manifest(tmp_path, {"seed": 0, "settings": {"size_px": 64}}, "")
     assert open_manifest(tmp_path, {"settings": {"size_px": 64}, "seed": 0}, "") == first
+    commit_shard(tmp_path, "animal/a", [make_sample()])
     with pytest.raises(RecordError, match=r"different: settings\.size_px \(64 -> 32\)"):
         open_manifest(tmp_path, {"seed": 0, "settings": {"size_px": 32}}, "")
+
+
+def test_a_start_that_made_nothing_does_not_bind_the_folder_to_its_inputs(tmp_path: Path) -> None:
+    open_manifest(tmp_path, {"seed": 0}, "")
+    assert open_manifest(tmp_path, {"seed": 1}, "").inputs == {"seed": 1}
 
 
 def test_shards_without_a_manifest_are_not_taken_over(tmp_path: Path) -> None:
