@@ -33,7 +33,7 @@ class PhaseProgress:
         self._bar = bar
         self._task = bar.add_task(name, total=None, note="") if bar else None
         self._part = ""
-        self._num_found = 0
+        self._num_found = self._num_done = 0
         self._began = self._last_line = time.monotonic()
 
     def show_synthesis(self, state: "SynthesisProgress") -> None:
@@ -63,10 +63,12 @@ class PhaseProgress:
         self._show(self._name, done, state.num_wanted, note)
 
     def _show(self, name: str, done: int, total: int, note: str) -> None:
-        if name != self._part:  # steps do not take as long as what came before them
+        # Steps do not take as long as what came before them, and a next source counts from its own start.
+        if name != self._part or done < self._num_done:
             self._part, self._num_found, self._began = name, done, time.monotonic()
             if self._bar is not None and self._task is not None:
                 self._bar.reset(self._task)
+        self._num_done = done
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, description=name, completed=done, total=total, note=note)
             return
