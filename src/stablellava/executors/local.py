@@ -61,6 +61,7 @@ class LocalExecutor(Generic[Item, Result]):
         self._build_args = build_args
         self._num_workers = num_workers or count_cores()
         self._workers: list[_Worker] = []
+        self._num_sent = 0
         self._own_task: Callable[[Item], Result] | None = None
 
     def __enter__(self) -> Self:
@@ -80,8 +81,7 @@ class LocalExecutor(Generic[Item, Result]):
         Raises: what the task or the items raised; BackendFailed if a process died.
         """
         if self._num_workers == 1:
-            if self._own_task is None:
-                self._own_task = self._build_task(*self._build_args)
+            self._own_task = self._own_task or self._build_task(*self._build_args)
             yield from map(self._own_task, items)
             return
         feed = _Feed(items, self._num_workers)
@@ -109,19 +109,20 @@ class LocalExecutor(Generic[Item, Result]):
 
     def _map_over_processes(self, feed: "_Feed[Item]") -> Iterator[Result]:
         done: dict[int, Result] = {}
-        num_sent = num_given = 0
+        # Counted over all calls: a worker may still be at an item of an earlier one, whose results nobody took.
+        num_given = self._num_sent
         while True:
             while num_given in done:
                 yield done.pop(num_given)
                 num_given += 1
             # One slow item must not let the results behind it pile up.
-            while feed.has_item and num_sent - num_given < self._num_workers * _AHEAD_PER_WORKER:
+            while feed.has_item and self._num_sent - num_given < self._num_workers * _AHEAD_PER_WORKER:
                 worker = self._find_idle()
                 if worker is None:
                     break
-                self._send(worker, num_sent, feed.take())
-                num_sent += 1
-            if feed.is_over and num_given == num_sent:
+                self._send(worker, self._num_sent, feed.take())
+                self._num_sent += 1
+            if feed.is_over and num_given == self._num_sent:
                 feed.raise_error()
                 return
             if num_given not in done:
@@ -214,8 +215,7 @@ class _Feed(Generic[Item]):
     def take(self) -> Item:
         """Return the item that lies ready."""
         item, self._next = self._next, None
-        assert item is not None
-        assert not isinstance(item, _End)
+        assert item is not None and not isinstance(item, _End)
         return item
 
     def stop(self) -> None:

@@ -40,6 +40,14 @@ def test_results_come_in_the_order_of_the_items(num_workers: int) -> None:
         assert list(executor.map_ordered([7])) == [70]
 
 
+def test_what_was_begun_for_results_nobody_took_is_not_taken_for_others() -> None:
+    with LocalExecutor(build_doubler, (1,), 2) as executor:
+        left = executor.map_ordered([100, 100, 3])
+        assert [next(left), next(left)] == [100, 100]
+        left.close()
+        assert list(executor.map_ordered([7, 8, 0])) == [7, 8, 0], "3 is done before 0 is"
+
+
 def test_leaving_the_executor_ends_its_processes() -> None:
     with LocalExecutor(build_doubler, (1,), 2) as executor:
         list(executor.map_ordered(range(3)))
