@@ -14,7 +14,8 @@ from stablellava.core.score import EvalItem
 from stablellava.store.exports import export_samples
 from stablellava.store.images import image_path
 from stablellava.store.layout import RunLayout
-from stablellava.store.shards import read_rejected, read_samples
+from stablellava.store.manifest import read_manifest
+from stablellava.store.shards import list_shards, read_rejected, read_samples
 from stablellava.synthesis.importing import import_rows
 from stablellava.synthesis.previewing import preview
 from stablellava.synthesis.suites import make_suite
@@ -143,6 +144,23 @@ def test_pictures_that_were_missing_are_taken_once_they_are_there(tmp_path: Path
     assert import_again() == 1
     (images / "b.png").write_bytes(png(color="blue"))
     assert import_again() == 2
+
+
+def test_an_import_that_is_stopped_while_it_takes_pictures_that_were_missing_is_not_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png())
+    names = ["gone.png", *["a.png"] * 8, "gone.png"]  # in two shards
+    path = write_json(tmp_path / "animal.json", [llava_row(name, f"Dog {i}.") for i, name in enumerate(names)])
+    layout, material = RunLayout(tmp_path / "run"), toy_material_of("animal")
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    import_rows([path], toy_config(), layout, material=material)
+    assert read_manifest(layout.data_dir).complete
+    with pytest.raises(KeyboardInterrupt):
+        import_rows([path], toy_config(), layout, material=material, progress=stop)
+    assert len(list_shards(layout.data_dir)) == 1
+    assert not read_manifest(layout.data_dir).complete
 
 
 def test_the_same_rows_of_another_capability_or_with_other_pictures_are_another_import(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from stablellava.core.sample import Rejected
 from stablellava.core.suggesting import suggest_name
 from stablellava.store.imports import ImportedFile, ImportedRow, read_rows
 from stablellava.store.layout import RunLayout
-from stablellava.store.manifest import DATA_SCHEMA_VERSION, lock_folder, open_manifest
+from stablellava.store.manifest import DATA_SCHEMA_VERSION, DataManifest, lock_folder, open_manifest, write_manifest
 from stablellava.store.shard_counts import read_reject_reasons
 from stablellava.store.shards import find_shard, forget_shard, list_shards, read_rejected, read_samples
 from stablellava.synthesis.making import MakerSetup, ShardTask
@@ -88,7 +88,7 @@ def import_rows(
     inputs, attribution = _describe_inputs(paths, names, config, image_dir)
     with lock_folder(layout.data_dir):
         manifest = open_manifest(layout.data_dir, inputs, attribution)
-        _forget_incomplete(layout.data_dir)
+        _forget_incomplete(layout.data_dir, manifest)
         tasks = [task for source in sources for task in _tasks_of(source, config.synthesis.shard_size, image_dir)]
         setup = MakerSetup(layout.data_dir, config.synthesis, material.lexicon, has_writer=False)
         num_rows = sum(len(source.file.rows) for source in sources)
@@ -117,11 +117,17 @@ def _describe_inputs(
     return inputs, painter.attribution if painter is not None else ""
 
 
-def _forget_incomplete(data_dir: Path) -> None:
+def _forget_incomplete(data_dir: Path, manifest: DataManifest) -> None:
     """Take rows anew whose pictures were not there: by now they may be."""
-    for shard_id in list_shards(data_dir):
-        if find_shard(data_dir, shard_id) and "image_missing" in read_reject_reasons(data_dir, shard_id):
-            forget_shard(data_dir, shard_id)
+    incomplete = [
+        shard_id
+        for shard_id in list_shards(data_dir)
+        if find_shard(data_dir, shard_id) and "image_missing" in read_reject_reasons(data_dir, shard_id)
+    ]
+    if incomplete:
+        write_manifest(data_dir, manifest.model_copy(update={"complete": False}))
+    for shard_id in incomplete:
+        forget_shard(data_dir, shard_id)
 
 
 def _capability_of(path: Path) -> str:
