@@ -1,9 +1,10 @@
 """Verb: inspect."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from stablellava.cli.options import JsonOption, RunOption
 
 if TYPE_CHECKING:
     from stablellava.core.capability import Capability
+    from stablellava.core.sample import Sample
     from stablellava.store.layout import RunLayout
     from stablellava.synthesis.lineage import ShownExemplar
 
@@ -74,10 +76,8 @@ def _samples(
     layout: "RunLayout", capabilities: "Mapping[str, Capability]", num: int
 ) -> tuple[dict[str, Any], list[Any]]:
     from stablellava.store.images import image_path
-    from stablellava.store.shards import read_samples
 
-    wanted = (sample for sample in read_samples(layout.data_dir) if sample.draft.capability in capabilities)
-    samples = list(islice(wanted, num))
+    samples = list(islice(_in_turn(layout.data_dir, tuple(capabilities)), num))
     lines: list[str] = []
     for sample in samples:
         draft = sample.draft
@@ -87,6 +87,22 @@ def _samples(
         lines += [f"  {turn.speaker:9} {turn.text}" for turn in draft.turns]
         lines.append("")
     return {"samples": [sample.model_dump(mode="json") for sample in samples]}, ["\n".join(lines)]
+
+
+def _in_turn(data_dir: Path, capabilities: Sequence[str]) -> "Iterator[Sample]":
+    """Yield a sample of each capability, then the next of each; reads no further than it is asked."""
+    from stablellava.store.shards import list_shards, read_samples, read_shard
+
+    def read(name: str) -> "Iterator[Sample]":
+        for shard_id in shard_ids:
+            if shard_id.split("/")[0] == name:
+                yield from read_shard(data_dir, shard_id)[0]
+
+    shard_ids = list_shards(data_dir)
+    if not shard_ids:
+        yield from read_samples(data_dir)  # which says what is missing
+    for row in zip_longest(*map(read, capabilities)):
+        yield from (sample for sample in row if sample is not None)
 
 
 def _rejects(

@@ -65,6 +65,15 @@ def test_samples_rejects_and_coverage_can_be_looked_at(invoke: Invoke) -> None:
     assert [(entry["capability"], entry["num_samples"]) for entry in coverage] == [("food", 6)]
 
 
+def test_samples_are_shown_of_every_capability_in_turn(invoke: Invoke) -> None:
+    invoke("synthesize", "--run", "run", *SETTINGS, *TWO)
+
+    samples = json.loads(invoke("inspect", "samples", "--run", "run", "-n", 20, "--json").stdout)["samples"]
+
+    assert [sample["draft"]["capability"] for sample in samples] == ["animal", "food"] * 6
+    assert len({sample["sample_id"] for sample in samples}) == 12
+
+
 def test_a_capability_the_run_does_not_have_is_answered_with_the_nearest(invoke: Invoke) -> None:
     invoke("synthesize", "--run", "run", *SETTINGS, *TWO)
 
