@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 ASK = """
@@ -96,7 +97,14 @@ def ask(python: str, folder: Path, scratch: Path, script: str = ASK) -> tuple[di
         capture_output=True, text=True, env=environment, check=False,
     )  # fmt: skip
     if answer.returncode:
-        raise SystemExit(f"{python} cannot load {folder}:\n{answer.stderr[-2000:]}")
+        said = textwrap.shorten(
+            answer.stderr.strip().splitlines()[-1]
+            if "Error: " not in answer.stderr
+            else answer.stderr[answer.stderr.rindex("Error: ") :],
+            400,
+            placeholder=" ...",
+        )
+        raise SystemExit(f"{python} cannot load {folder}: {said}")
     return json.loads(answer.stdout.splitlines()[-1]), out
 
 

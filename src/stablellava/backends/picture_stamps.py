@@ -10,7 +10,10 @@ from stablellava.core.record import Record
 
 STAMP_KEY = "stablellava"
 EXIF_DESCRIPTION = 0x010E
-_NO_STAMP = "only a PNG or WebP that painter 'diffusers' painted, byte for byte as it was, can be painted again"
+_NO_STAMP = (
+    "only a PNG or WebP that painter 'diffusers' painted, byte for byte as it was, can be painted again by itself; "
+    "others by what their run says: --run DIR --sample ID"
+)
 
 
 class PictureStamp(Record):

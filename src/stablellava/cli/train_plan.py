@@ -72,6 +72,7 @@ def plan_training(
     from stablellava.cli.output import print_result
     from stablellava.cli.runs import open_run
     from stablellava.core.errors import ConfigError
+    from stablellava.store.manifest import holds_data
     from stablellava.training.counting import count_tokens
     from stablellava.training.probing import probe_rate
     from stablellava.training.stage_plan import Cluster, plan_stage
@@ -82,7 +83,14 @@ def plan_training(
             {"stage": stage.value, "method": "closed_form", "num_steps": 0, "about": _SOLVED}, as_json, _SOLVED
         )
         return
-    counts = _assume_counts(samples, tokens, supervised) or count_tokens(settings, layout, stage.value)
+    counts = _assume_counts(samples, tokens, supervised)
+    if counts is None:
+        if not getattr(settings.training, stage.value).sources and not holds_data(layout.data_dir):
+            raise ConfigError(
+                f"{layout.data_dir}: no samples there to count; give --samples and --tokens of the data that will be, "
+                "or run 'stablellava synthesize' first"
+            )
+        counts = count_tokens(settings, layout, stage.value)
     spread = strategy or (Spread.fsdp if devices > 1 else Spread.ddp)
     if probe:
         rate = probe_rate(settings, layout, stage.value, probe)

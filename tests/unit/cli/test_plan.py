@@ -84,3 +84,10 @@ def test_broken_yaml_ends_with_exit_code_2_and_its_line(invoke: Invoke, tmp_path
 
 def test_an_unknown_option_ends_with_exit_code_2(invoke: Invoke) -> None:
     assert invoke("plan", "--sede", "1").exit_code == 2
+
+
+def test_a_training_plan_without_data_names_the_options_that_stand_in(invoke: Invoke) -> None:
+    result = invoke("train", "plan", "--preset", "llava-1.5-7b")
+
+    assert result.exit_code == 2
+    assert "give --samples and --tokens of the data that will be" in result.stderr

@@ -192,6 +192,8 @@ def _list_files(path: Path) -> list[Path]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.is_file() and _has_opener(file))
         what = f"a run's directory, nor does it hold files that end in {', '.join(_SUFFIXES)}"
+        if not found and (path / "data").is_dir():  # where an export as parquet, and datasets on the hub, keep them
+            what += f"; is {str(path / 'data')!r} meant?"
     elif not path.is_file() and glob.has_magic(str(path)):
         found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         what = "matched by any file"

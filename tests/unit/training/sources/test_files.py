@@ -383,3 +383,9 @@ def test_a_file_in_the_working_directory_finds_its_pictures_and_nothing_above_th
     report = check_source(open_path("rows.json"), decode=False)
     assert (report.num_rows, report.num_good) == (3, 1)
     assert report.reasons == {"image_outside_folder": 2}
+
+
+def test_the_folder_above_the_files_of_an_export_is_answered_with_theirs(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ConfigError, match=r"is '.*/data' meant\?"):
+        open_path(tmp_path)

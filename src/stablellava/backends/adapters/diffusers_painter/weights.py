@@ -1,6 +1,7 @@
 """Where a model's files lie, and one short name for exactly these files."""
 
 import json
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ _INDEX = "model_index.json"
 _READ = (".json", ".txt", ".model", ".safetensors")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _BLOCK_BYTES = 1 << 24
+_BRIEF = 200
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _fetch(model: str, revision: str | None, variant: str | None) -> Path:
 
 def _brief(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200].rstrip(".") if lines else type(error).__name__
+    return textwrap.shorten(lines[0], _BRIEF, placeholder=" (cut)").rstrip(".") if lines else type(error).__name__
 
 
 def _listed(path: Path, folder: Path) -> tuple[str, int, int]:
