@@ -33,7 +33,7 @@ def synthesize(
 ) -> None:
     """Make the samples of a run, or go on where it was interrupted.
 
-    Example: stablellava synthesize --run runs/mine synthesis.capabilities=color,hair seed=1
+    Example: stablellava synthesize --run runs/colors synthesis.capabilities=color,hair seed=1
 
     Example: stablellava synthesize --preset chat --max-calls 500 synthesis.writer.options.model=gpt-4o-mini
     """
