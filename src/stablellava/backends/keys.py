@@ -67,7 +67,8 @@ def refuse_keys(options: Mapping[str, Any]) -> None:
     Raises: ConfigError that names the option and not its value.
     """
     for name, value in options.items():
-        if isinstance(value, Mapping):
-            refuse_keys(value)
-        elif isinstance(value, str) and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(value)):
-            raise ConfigError(f"the option {name!r} holds a key, and settings are written to files. {_ADVICE}")
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, Mapping):
+                refuse_keys(one)
+            elif isinstance(one, str) and (_SECRET_NAME.search(name) or _SECRET_VALUE.search(one)):
+                raise ConfigError(f"the option {name!r} holds a key, and settings are written to files. {_ADVICE}")
