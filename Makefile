@@ -8,7 +8,7 @@
 #   make bench    the dated benchmarks
 #   make clean    remove the environment and caches; runs/ stays
 #
-# On an index that serves the CUDA build of torch where the CPU build is wanted:
+#   On an index that serves the CUDA build of torch where the CPU build is wanted:
 #   make demo PIP_FLAGS="--extra-index-url <the CPU index that pytorch.org names>"
 
 PYTHON ?= python3

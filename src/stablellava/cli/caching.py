@@ -88,7 +88,7 @@ def _open(file: Path | None) -> "CacheUpkeep":
 
     path = file or cache_dir() / CACHE_FILE
     if file is not None and not file.exists():
-        raise ConfigError(f"no response cache at {str(file)!r}")
+        raise ConfigError(f"no response cache at {str(file)!r}; leave --file out for the one of this machine")
     return CacheUpkeep(path)
 
 

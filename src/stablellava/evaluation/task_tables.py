@@ -1,5 +1,6 @@
 """A task's log as tables: figures with intervals, failures beside them, published figures where they compare."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from stablellava.core.score import ASKED, TaskLog, TaskReport
@@ -92,5 +93,16 @@ def _notes(log: TaskLog) -> list[str]:
         notes.append(f"The answers come from a file of the form {header.answers_from}.")
     if header.judge:
         notes.append(f"Judged by {header.judge}; figures of another judge do not compare.")
+    notes += _unscored_note(log)
     notes.append(header.contamination.words if header.contamination else _NOT_CHECKED)
     return notes
+
+
+def _unscored_note(log: TaskLog) -> list[str]:
+    """Why answers are in no figure: the log says it of each, the reader of the table sees the most frequent reason."""
+    reasons = Counter(entry.score.why for entry in log.entries if entry.score.value is None)
+    if not reasons:
+        return []
+    why, count = reasons.most_common(1)[0]
+    others = f"; {reasons.total() - count} for other reasons, see the log" if reasons.total() > count else ""
+    return [f"Unscored: {count}: {why}{others}."]

@@ -211,8 +211,14 @@ def _render_page(figures: PaperFigures) -> str:
         parts += [element("h2", table.title), element("table", element("tr", head), body)]
         parts += [element("p", note) for note in table.notes]
     parts += [element("p", f"Not drawn: {text}.") for text in figures.missing]
-    style = "body { font: 15px sans-serif; margin: 2em; } td, th { padding: 2px 10px; text-align: left; }"
-    head = element("meta", charset="utf-8") + element("title", "Result figures") + element("style", style)
+    style = (
+        "body { font: 15px sans-serif; margin: min(2em, 4vw); } img { max-width: 100%; height: auto; } "
+        "td, th { padding: 2px 10px; text-align: left; } table { display: block; overflow-x: auto; } "
+        "td { white-space: nowrap; }"
+    )
+    head = element("meta", charset="utf-8")
+    head += element("meta", name="viewport", content="width=device-width, initial-scale=1")
+    head += element("title", "Result figures") + element("style", style)
     return f'<!doctype html>\n<html lang="en">{element("head", head)}{element("body", *parts)}</html>\n'
 
 

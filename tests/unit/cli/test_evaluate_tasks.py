@@ -170,6 +170,8 @@ def test_an_endpoint_is_asked_and_a_judge_grades(invoke: Invoke, tmp_path: Path)
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["judge"] == "fake-chat, in our words"
+    without = invoke("evaluate", "--task", "mmvet", "--data", data, "--chat", "fake-chat", "--out", "without")
+    assert ": needs a judge and had none." in without.stdout
     assert found["reports"][0]["num_items"] == 2
 
 
