@@ -64,7 +64,6 @@ def calibrate(
     if check is Calibrated.pixels:
         if labels or backend:
             raise ConfigError("the pixel check is fitted on the run and calibrated on swaps: no --labels, no --backend")
-        note("fitting on the run's pictures")
         report = _fit(layout.data_dir, layout.root / "checks" / "pixels.npz", settings.seed, false_drops)
     else:
         if check is Calibrated.safe_picture and labels is None:
@@ -92,9 +91,12 @@ def _plant(samples: "list[Sample]", num: int, seed: int) -> "list[LabelledSample
 
 def _fit(data_dir: Path, path: Path, seed: int, false_drops: float) -> "CalibrationReport":
     from stablellava.backends.catalog import build_backend
+    from stablellava.cli.progress import show_progress
     from stablellava.synthesis.calibrating import CalibrationReport, fit_pixel_check
 
-    fit = fit_pixel_check(data_dir, build_backend("features", "efficientnet-lite0"), seed, false_drops)
+    reader = build_backend("features", "efficientnet-lite0")
+    with show_progress("read pictures") as bar:
+        fit = fit_pixel_check(data_dir, reader, seed, false_drops, bar.show_answers)
     fit.model.save(path)
     return CalibrationReport(
         check="pixels",

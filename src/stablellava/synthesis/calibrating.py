@@ -55,8 +55,16 @@ class CalibrationReport(Record):
     """The fitted check, where there is one to fit."""
 
 
-def fit_pixel_check(data_dir: Path, reader: FeatureReader, seed: int, max_false_drops: float) -> PixelFit:
+def fit_pixel_check(
+    data_dir: Path,
+    reader: FeatureReader,
+    seed: int,
+    max_false_drops: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> PixelFit:
     """Fit on most of a run's pictures, pick the thresholds on the rest with half of them swapped.
+
+    ``progress`` is told how many pictures are read, of how many.
 
     Raises: ConfigError if there are too few samples.
     """
@@ -68,7 +76,7 @@ def fit_pixel_check(data_dir: Path, reader: FeatureReader, seed: int, max_false_
         )
     random.Random(seed).shuffle(samples)  # noqa: S311
     num_fitted = round(len(samples) * _FITTING_SHARE)
-    features = _read_features(data_dir, samples, reader)
+    features = _read_features(data_dir, samples, reader, progress)
     model = fit_agreement(features[:num_fitted], [sample.draft for sample in samples[:num_fitted]])
     rows = {sample.paintings[0].sha256: row for row, sample in enumerate(samples)}
     held_back = swap_pictures(samples[num_fitted:], _SWAPPED_SHARE, seed)
@@ -151,10 +159,17 @@ def _pick(
     return overall, by_capability
 
 
-def _read_features(data_dir: Path, samples: Sequence[Sample], reader: FeatureReader) -> NDArray[np.float32]:
+def _read_features(
+    data_dir: Path, samples: Sequence[Sample], reader: FeatureReader, progress: Callable[[int, int], None] | None
+) -> NDArray[np.float32]:
     """Return a vector per sample; few pictures are held at a time."""
-    parts = (samples[start : start + _PICTURES_HELD] for start in range(0, len(samples), _PICTURES_HELD))
-    return np.concatenate([reader.read([_read_picture(data_dir, sample) for sample in part]) for part in parts])
+    read = []
+    for start in range(0, len(samples), _PICTURES_HELD):
+        part = samples[start : start + _PICTURES_HELD]
+        read.append(reader.read([_read_picture(data_dir, sample) for sample in part]))
+        if progress is not None:
+            progress(start + len(part), len(samples))
+    return np.concatenate(read)
 
 
 def _candidate(sample: Sample) -> Candidate:

@@ -68,7 +68,10 @@ def test_one_keyword_alone_cannot_be_swapped(samples: list[Sample]) -> None:
 
 
 def test_a_pixel_check_is_fitted_on_one_part_and_calibrated_on_another(data_dir: Path, samples: list[Sample]) -> None:
-    fit = fit_pixel_check(data_dir, Recognising(data_dir, samples), seed=0, max_false_drops=0.1)
+    told: list[tuple[int, int]] = []
+    reader = Recognising(data_dir, samples)
+    fit = fit_pixel_check(data_dir, reader, 0, 0.1, lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(samples), len(samples))
     assert fit.num_fitted == 96
     assert fit.calibration.num_good == fit.calibration.num_bad == 12
     assert fit.calibration.false_drops <= 0.1
