@@ -51,7 +51,7 @@ def test_every_page_renders_and_allows_no_script(full_run: RunLayout, study: Dra
             "/?capability=animal&page=2": "Nothing found",
             "/rate": "Your name",
             "/rate?rater=ann": "0 of 3 rated",
-            "/compare": "Choose two logs",
+            "/compare": "<option selected>generated.instruct.json</option>",
             "/compare?before=generated.align.json&after=generated.instruct.json&outcome=gained": "a tractor",
             "/chat": "no trained model yet",
         }
