@@ -20,6 +20,8 @@ from stablellava.store.shards import read_samples
 _NUM_SHOWN = 3
 _MIN_QUESTION_WORDS = 6
 """Shorter questions are anybody's."""
+_MAX_TIMES_TRAINED = 10
+"""A question that more samples ask is a stock one, whichever items ask it."""
 
 Item = EvalItem | TaskItem
 
@@ -80,7 +82,7 @@ def check_contamination(
 
     Pictures are compared by their bytes; where both folders are given, also by their looks: re-encoded, resized and
     lightly changed ones are found. Questions are compared by their words; those that are short, or asked of several
-    items, are nobody's and do not count.
+    items or of many samples, are nobody's and do not count.
 
     Raises: RecordError for a picture that cannot be read.
     """
@@ -88,6 +90,7 @@ def check_contamination(
     combinations, pictures = _index(items)
     questions = _single_questions(items)
     shared: tuple[set[tuple[str, str, str]], set[str], set[str]] = (set(), set(), set())
+    times_asked: Counter[str] = Counter()
     trained: dict[str, str] = {}
     num_samples = 0
     for sample in samples:
@@ -95,8 +98,9 @@ def check_contamination(
         draft = sample.draft
         shared[0].update(combinations & {(draft.capability, draft.keyword, draft.setting)})
         shared[1].update(pictures & {painting.sha256 for painting in sample.paintings})
-        shared[2].update(questions.keys() & {_normalise(turn.text) for turn in draft.turns if turn.speaker == "user"})
+        times_asked.update(questions.keys() & {_normalise(turn.text) for turn in draft.turns if turn.speaker == "user"})
         trained.update((painting.sha256, painting.perceptual_hash) for painting in sample.paintings)
+    shared[2].update(words for words, times in times_asked.items() if times <= _MAX_TIMES_TRAINED)
     near: dict[str, str] = {}
     if image_dir is not None and data_dir is not None:
         near = find_near_pictures(_pictures_besides(items, image_dir, shared[1]), trained, data_dir)

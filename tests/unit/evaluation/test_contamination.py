@@ -87,6 +87,12 @@ def test_short_questions_and_those_of_many_items_are_nobodys() -> None:
     assert check_contamination(passes, trained).item_ids == ("4-0", "4-1", "4-2", "4-3")
 
 
+def test_a_question_that_many_samples_ask_is_a_stock_one() -> None:
+    stock = "What animal is shown in the picture?"
+    assert not check_contamination([_task_item(stock)], [_asking(stock)] * 10).is_clean
+    assert check_contamination([_task_item(stock)], [_asking(stock)] * 11).is_clean
+
+
 def test_a_picture_that_was_scaled_and_encoded_anew_is_found_and_another_is_not(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     coarse = [rng.integers(0, 255, (6, 6, 3), dtype=np.uint8) for _ in range(2)]
