@@ -11,6 +11,8 @@ from stablellava.cli.training import Stage
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from stablellava.config.tree import RunConfig
+    from stablellava.store.layout import RunLayout
     from stablellava.training.stage_plan import StagePlan, TokenCounts
 
 _SOLVED = (
@@ -72,25 +74,15 @@ def plan_training(
     from stablellava.cli.output import print_result
     from stablellava.cli.runs import open_run
     from stablellava.core.errors import ConfigError
-    from stablellava.store.manifest import holds_data
-    from stablellava.training.counting import count_tokens
     from stablellava.training.probing import probe_rate
     from stablellava.training.stage_plan import Cluster, plan_stage
 
     settings, layout = open_run(config, preset, run, overrides)
     if stage is Stage.align and settings.training.align.method == "closed_form":
-        print_result(
-            {"stage": stage.value, "method": "closed_form", "num_steps": 0, "about": _SOLVED}, as_json, _SOLVED
-        )
+        answer = {"stage": stage.value, "method": "closed_form", "num_steps": 0, "about": _SOLVED}
+        print_result(answer, as_json, _SOLVED)
         return
-    counts = _assume_counts(samples, tokens, supervised)
-    if counts is None:
-        if not getattr(settings.training, stage.value).sources and not holds_data(layout.data_dir):
-            raise ConfigError(
-                f"{layout.data_dir}: no samples there to count; give --samples and --tokens of the data that will be, "
-                "or run 'stablellava synthesize' first"
-            )
-        counts = count_tokens(settings, layout, stage.value)
+    counts = _assume_counts(samples, tokens, supervised) or _count(settings, layout, stage)
     spread = strategy or (Spread.fsdp if devices > 1 else Spread.ddp)
     if probe:
         rate = probe_rate(settings, layout, stage.value, probe)
@@ -113,6 +105,20 @@ def _assume_counts(samples: int | None, tokens: float | None, supervised: float 
     if samples or tokens or supervised:
         raise ConfigError("give --samples and --tokens together (and --supervised), or none of them to count the data")
     return None
+
+
+def _count(settings: "RunConfig", layout: "RunLayout", stage: Stage) -> "TokenCounts":
+    """Count the stage's data. Raises: ConfigError where there are none yet."""
+    from stablellava.core.errors import ConfigError
+    from stablellava.store.manifest import holds_data
+    from stablellava.training.counting import count_tokens
+
+    if not getattr(settings.training, stage.value).sources and not holds_data(layout.data_dir):
+        raise ConfigError(
+            f"{layout.data_dir}: no samples there to count; give --samples and --tokens of the data that will be, "
+            "or run 'stablellava synthesize' first"
+        )
+    return count_tokens(settings, layout, stage.value)
 
 
 def _show(plan: "StagePlan") -> "list[RenderableType]":
